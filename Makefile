@@ -1,0 +1,65 @@
+# Everything that is done with this repository. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+BIN := .venv/bin
+ARCHITECTURE ?= arm64
+SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PYTHON=$(CURDIR)/$(BIN)/python ARCHITECTURE=$(ARCHITECTURE) .venv-sam/bin/sam
+
+.PHONY: help setup demo test check format bench build validate localcloud lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/.done ## make .venv with everything that the other targets need; nothing the second time
+
+.venv/.done: requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] < (3, 14) else \
+	    f"Tidegate needs Python 3.11 to 3.13, and $(PYTHON) is {sys.version.split()[0]}; try: make setup PYTHON=python3.13")'
+	@echo "setting up .venv (about a minute, once)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup ## a year of flights as a stream: early, on-time and late panes
+	@$(BIN)/python -m pipelines.demo
+
+test: setup ## all tests
+	@$(BIN)/python -m pytest
+
+check: setup ## formatting, lint, types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: setup ## bring the code into its form
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: setup ## 2 million JSON records: Tidegate beside DuckDB's batch query
+	@$(BIN)/python -m bench
+
+build: setup .venv-sam/.done ## sam build: the functions and the layer for AWS
+	@$(SAM) build
+
+validate: .venv-sam/.done ## sam validate --lint
+	@$(SAM) validate --lint
+
+.venv-sam/.done: infra/sam/requirements.txt
+	@$(PYTHON) -m venv .venv-sam
+	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/sam/requirements.txt
+	@touch $@
+
+localcloud: setup ## the real template on a local AWS emulator, to play with
+	@$(BIN)/python -m infra.localcloud
+
+lock: ## resolve the lock files anew (needs uv)
+	for name in layer dev; do \
+	    uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --custom-compile-command "make lock" \
+	        requirements/$$name.in -o requirements/$$name.txt; \
+	done
+
+clean: ## remove what the other targets made
+	rm -rf .venv .venv-sam .aws-sam .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis

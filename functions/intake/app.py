@@ -1,0 +1,36 @@
+"""Takes notifications of new objects off the queue and accepts each object once."""
+
+import os
+from typing import Any
+from urllib.parse import unquote_plus
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from tidegate.runtime import deployment
+
+logger, metrics = Logger(), Metrics()
+processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
+intake = deployment.intake(os.environ)
+
+
+def accept(record: Any) -> None:
+    """Accepts the objects that one message names; an exception leaves the message on the queue."""
+    body = record.json_body
+    for entry in [] if body.get("Event") == "s3:TestEvent" else body["Records"]:
+        bucket, file = entry["s3"]["bucket"]["name"], entry["s3"]["object"]
+        key, version = unquote_plus(file["key"]), file.get("versionId") or f'"{file["eTag"]}"'
+        new = intake.accept(bucket, key, version, file["size"])
+        metrics.add_metric("AcceptedObjects" if new else "IgnoredNotifications", "Count", 1)
+        logger.info("accepted" if new else "known or not of the source", key=key, version=version)
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: Any) -> Any:
+    """Wakes the coordinator after every batch: a duplicate may stem from a call that died before it woke."""
+    response = process_partial_response(event, accept, processor, context)
+    metrics.add_metric("FailedNotifications", "Count", len(processor.exceptions))
+    for _, error, _ in processor.exceptions:
+        logger.error("not accepted", error=repr(error))
+    intake.wake()
+    return response

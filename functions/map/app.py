@@ -1,0 +1,19 @@
+"""Runs one map task."""
+
+import os
+from typing import Any
+
+from aws_lambda_powertools import Logger, Metrics
+from tidegate.runtime import task_runner
+
+logger, metrics = Logger(), Metrics()
+
+
+@metrics.log_metrics
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Runs the task that the event names, as the attempt of this request."""
+    answer = task_runner.run_task(os.environ, event, context.aws_request_id)
+    metrics.add_metric("MapTasks", "Count", 1)
+    logger.info("mapped", epoch=event["epoch"], task=event["task"])
+    return answer

@@ -1,0 +1,103 @@
+"""The process of the local cloud: moto's server, the functions, the pollers, and the deployed stack."""
+
+import json
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from infra.localcloud import patches
+from infra.localcloud.functions import FunctionPool
+from infra.localcloud.lambda_api import LambdaApi
+from infra.localcloud.layer import lay_out_layer, lay_out_runtime
+from infra.localcloud.queue_poller import QueuePoller
+from infra.localcloud.stack import deploy
+from infra.localcloud.template import REGION
+
+
+def main() -> None:
+    """Deploys what standard input asks for, reports on standard output, and serves until the input ends.
+
+    The pipe is the leash: however the starting process ends, its end of the pipe closes, and this process stops.
+    """
+    wanted = json.loads(sys.stdin.readline())
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": REGION,
+    }
+    with tempfile.TemporaryDirectory(prefix="localcloud-") as folder:
+        logs = Path(wanted["logs"] or Path(folder) / "logs")
+        logs.mkdir(parents=True, exist_ok=True)
+        pool = FunctionPool(logs)
+        server = _serve(wanted["port"], pool)
+        endpoint = f"http://127.0.0.1:{server.port}"
+        pollers: list[QueuePoller] = []
+        try:
+            stack, pollers = _deploy(wanted, Path(folder), pool, endpoint)
+            sys.stdout.write(json.dumps({"endpoint": endpoint, "logs": str(logs), **stack}) + "\n")
+            sys.stdout.flush()
+            sys.stdin.read()
+        except (ValueError, FileNotFoundError, NotImplementedError, subprocess.CalledProcessError) as error:
+            sys.exit(f"local cloud: {error}")
+        finally:
+            pool.close()
+            for poller in pollers:
+                poller.stop()
+            server.shutdown()
+
+
+def _serve(port: int, pool: FunctionPool) -> BaseWSGIServer:
+    def app(service: str) -> Any:
+        return LambdaApi(pool) if service == "awslambda" else patches.serialised(service)
+
+    server = make_server(
+        "127.0.0.1", port, DomainDispatcherApplication(app), threaded=True, request_handler=MotoRequestHandler
+    )
+    patches.apply(server.port)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    return server
+
+
+def _deploy(
+    wanted: dict[str, Any], folder: Path, pool: FunctionPool, endpoint: str
+) -> tuple[dict[str, Any], list[QueuePoller]]:
+    settings = Config(retries={"total_max_attempts": 1}, max_pool_connections=32)
+
+    def client(service: str) -> Any:
+        return boto3.client(service, endpoint_url=endpoint, region_name=REGION, config=settings)
+
+    search_path = [lay_out_runtime(folder / "runtime")]
+    if wanted["library"]:
+        paths = {name: Path(wanted[name]) for name in ("library", "pipelines", "requirements")}
+        search_path.insert(0, lay_out_layer(folder / "layer", **paths))
+    stack = deploy(
+        Path(wanted["template"]),
+        wanted["parameters"],
+        stack=wanted["stack"],
+        endpoint=endpoint,
+        client=client,
+        pool=pool,
+        search_path=tuple(search_path),
+    )
+    pollers = [QueuePoller(source, client("sqs"), pool) for source in stack.event_sources]
+    for poller in pollers:
+        poller.start()
+    answer = asdict(stack)
+    del answer["event_sources"]
+    return answer, pollers
+
+
+if __name__ == "__main__":
+    main()

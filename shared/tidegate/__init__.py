@@ -1,0 +1,66 @@
+"""Tidegate: serverless stream processing with event-time windows and exactly-once panes.
+
+The public names, loaded when they are first used, so that the coordinator's functions start without Polars.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tidegate.accumulation import ACCUMULATING, DISCARDING
+    from tidegate.aggregates import count, max, mean, min, sum
+    from tidegate.errors import PipelineError, TidegateError
+    from tidegate.pipeline import Pipeline, Stream, read_csv, read_json, read_parquet
+    from tidegate.triggers import AfterCount, AfterWatermark, Repeatedly
+    from tidegate.watermarks import BoundedDelay
+    from tidegate.windows import FixedWindows, GlobalWindows
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "tidegate.accumulation": ("ACCUMULATING", "DISCARDING"),
+    "tidegate.aggregates": ("count", "max", "mean", "min", "sum"),
+    "tidegate.errors": ("PipelineError", "TidegateError"),
+    "tidegate.pipeline": ("Pipeline", "Stream", "read_csv", "read_json", "read_parquet"),
+    "tidegate.triggers": ("AfterCount", "AfterWatermark", "Repeatedly"),
+    "tidegate.watermarks": ("BoundedDelay",),
+    "tidegate.windows": ("FixedWindows", "GlobalWindows"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "ACCUMULATING",
+    "DISCARDING",
+    "AfterCount",
+    "AfterWatermark",
+    "BoundedDelay",
+    "FixedWindows",
+    "GlobalWindows",
+    "Pipeline",
+    "PipelineError",
+    "Repeatedly",
+    "Stream",
+    "TidegateError",
+    "count",
+    "max",
+    "mean",
+    "min",
+    "read_csv",
+    "read_json",
+    "read_parquet",
+    "sum",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name from the module that defines it (PEP 562)."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'tidegate' has no attribute {name!r}")
+    value = getattr(import_module(_MODULE_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

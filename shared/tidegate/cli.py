@@ -1,0 +1,155 @@
+"""The command line: `tidegate run`, `tidegate explain`, `tidegate compile`."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+from tidegate.epochs.record import Limits
+from tidegate.errors import PipelineError, TidegateError, UsageError
+from tidegate.limits import MAX_BYTES_PER_EPOCH, MAX_FILES_PER_EPOCH
+from tidegate.plan import compile_plan
+from tidegate.runtime.embedded import open_runner
+from tidegate.runtime.folders import Folders
+from tidegate.runtime.loading import load_file, load_pipeline, pipelines_in
+from tidegate.runtime.report import Progress, summary
+
+USAGE = 2
+FAILED = 1
+INTERRUPTED = 130
+
+_PIPELINE = "a pipeline: module:name, a file, or file.py:name"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns its exit code: 0, 1 for a failure, 2 for a mistake of the caller's."""
+    options = _parser().parse_args(arguments)
+    # SIGTERM ends a run as Ctrl-C does.
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code: int = options.command(options)
+    except (UsageError, PipelineError) as error:
+        print(f"tidegate: {error}", file=sys.stderr)
+        return USAGE
+    except TidegateError as error:
+        print(f"tidegate: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("tidegate: stopped; run the same command again to go on", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; what was processed is safe.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tidegate", description="Serverless stream processing.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run a pipeline on this machine, on files of a folder")
+    run.add_argument("pipeline", metavar="PIPELINE", help=_PIPELINE)
+    run.add_argument("--input", type=Path, required=True, metavar="DIR", help="the folder of the input files")
+    run.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder that panes go to")
+    run.add_argument(
+        "--state", type=Path, metavar="DIR", help="the folder of the state (default: OUTPUT.state)"
+    )
+    run.add_argument("--follow", action="store_true", help="watch the input folder until Ctrl-C")
+    run.add_argument(
+        "--drain",
+        action="store_true",
+        help="no file will follow: at the end the watermark passes all windows, and each gives its last pane",
+    )
+    run.add_argument(
+        "--max-files-per-epoch",
+        type=_positive,
+        default=MAX_FILES_PER_EPOCH,
+        metavar="N",
+        help="files that one epoch takes at most (default: %(default)s)",
+    )
+    run.add_argument(
+        "--max-bytes-per-epoch",
+        type=_positive,
+        default=MAX_BYTES_PER_EPOCH,
+        metavar="N",
+        help="bytes of input that one epoch takes at most; one file always fits (default: %(default)s)",
+    )
+    run.add_argument("--workers", type=_positive, metavar="N", help="tasks at a time (default: one a core)")
+    run.set_defaults(command=_run)
+
+    explain = commands.add_parser("explain", help="print a pipeline's stages")
+    explain.add_argument("pipeline", metavar="PIPELINE", help=_PIPELINE)
+    explain.set_defaults(command=_explain)
+
+    compile_ = commands.add_parser("compile", help="write the plan documents of a folder's pipelines")
+    compile_.add_argument(
+        "folder", type=Path, metavar="FOLDER", help="a package of pipelines, such as pipelines/"
+    )
+    compile_.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the documents go")
+    compile_.set_defaults(command=_compile)
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is below 1")
+    return number
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.drain and options.follow:
+        raise UsageError(
+            "--drain says that no file will follow, and --follow waits for more; give one of them"
+        )
+    plan = compile_plan(load_pipeline(options.pipeline))
+    folders = Folders.of(options.input, options.output, options.state)
+    limits = Limits(bytes=options.max_bytes_per_epoch, files=options.max_files_per_epoch)
+    started = time.monotonic()
+    with (
+        Progress(sys.stderr) as progress,
+        open_runner(
+            plan, options.pipeline, folders, limits=limits, watch=progress.show, workers=options.workers
+        ) as runner,
+    ):
+        if options.follow:
+            print(f"following {folders.input}; Ctrl-C stops", file=sys.stderr)
+            try:
+                manifest = runner.follow()
+            except KeyboardInterrupt:
+                manifest = runner.manifest()
+        else:
+            manifest = runner.run(drain=options.drain)
+    print(summary(manifest, progress.counters, folders, plan.outline(), time.monotonic() - started))
+    return 0
+
+
+def _explain(options: argparse.Namespace) -> int:
+    print(compile_plan(load_pipeline(options.pipeline)).explain())
+    return 0
+
+
+def _compile(options: argparse.Namespace) -> int:
+    folder: Path = options.folder
+    if not folder.is_dir():
+        raise UsageError(f"there is no folder {folder}")
+    sys.path.insert(0, str(folder.resolve().parent))
+    options.output.mkdir(parents=True, exist_ok=True)
+    for path in sorted(folder.glob("*.py")):
+        if path.stem == "__init__":
+            continue
+        module = f"{folder.resolve().name}.{path.stem}"
+        for name, pipeline in pipelines_in(load_file(path, module)).items():
+            document = options.output / f"{module}.{name}.json"
+            document.write_text(compile_plan(pipeline).outline().to_json())
+            print(document)
+    return 0

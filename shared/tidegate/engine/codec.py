@@ -1,0 +1,54 @@
+"""Frames as bytes and back: typed, versioned and checksummed.
+
+Shuffle pieces are Arrow IPC, state segments are zstd Parquet. The references to both carry checksums, so that
+a reader finds out about every byte that is not what was written.
+"""
+
+from collections.abc import Mapping
+from io import BytesIO
+
+import polars as pl
+from tidegate.errors import CorruptObject
+
+STATE_FORMAT = "tidegate-state/1"
+
+
+def encode_piece(frame: pl.DataFrame) -> bytes:
+    """A frame as an Arrow IPC stream."""
+    buffer = BytesIO()
+    frame.write_ipc_stream(buffer)
+    return buffer.getvalue()
+
+
+def decode_piece(data: bytes) -> pl.DataFrame:
+    """The frame of an Arrow IPC stream whose checksum was verified."""
+    return pl.read_ipc_stream(BytesIO(data))
+
+
+def encode_state(frame: pl.DataFrame, fingerprint: str) -> bytes:
+    """A frame of state as Parquet, marked with its format and its plan's fingerprint."""
+    buffer = BytesIO()
+    frame.write_parquet(
+        buffer, compression="zstd", metadata={"tidegate.format": STATE_FORMAT, "tidegate.plan": fingerprint}
+    )
+    return buffer.getvalue()
+
+
+def decode_state(key: str, data: bytes, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
+    """The frame of a state segment.
+
+    Args:
+        key: The object's key, for messages.
+        data: Its bytes, whose checksum was verified.
+        schema: The columns that the plan's state has.
+
+    Raises:
+        CorruptObject: It is of another format, or has other columns.
+    """
+    found = pl.read_parquet_metadata(BytesIO(data)).get("tidegate.format")
+    if found != STATE_FORMAT:
+        raise CorruptObject(f"{key}: state of the format {found!r}, and this version reads {STATE_FORMAT!r}")
+    frame = pl.read_parquet(BytesIO(data))
+    if dict(frame.schema) != dict(schema):
+        raise CorruptObject(f"{key}: its columns are {dict(frame.schema)}, and the plan's are {dict(schema)}")
+    return frame

@@ -1,0 +1,46 @@
+"""Dead letters: records that could not be processed, with file, line, reason and text.
+
+They never stop a pipeline and never vanish: they are counted, and written beside the output.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from tidegate.sources.records import LINE, Records
+from tidegate.steps import HIDDEN, Rejected
+
+
+@dataclass
+class DeadLetters:
+    """The dead letters of a task, in the order in which they were found."""
+
+    entries: list[dict[str, str | int]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def add(self, file: str, line: int, reason: str, text: str) -> None:
+        """One dead letter; line 0 is the file as a whole."""
+        self.entries.append({"file": file, "line": line, "reason": reason, "text": text})
+
+    def add_rejected(self, file: str, records: Records, rejected: Iterable[Rejected]) -> None:
+        """The records of rows that a step rejected."""
+        for each in rejected:
+            lines = each.rows.get_column(LINE).to_list()
+            for line, reason, text in zip(lines, each.reasons, records.texts(lines), strict=True):
+                self.add(file, line, reason, text)
+
+    def add_rejected_panes(self, rejected: Iterable[Rejected]) -> None:
+        """Panes that a step behind the grouping rejected; they come from no single line of a file."""
+        for each in rejected:
+            visible = [name for name in each.rows.columns if not name.startswith(HIDDEN)]
+            texts = each.rows.select(visible).write_ndjson().splitlines()
+            for reason, text in zip(each.reasons, texts, strict=True):
+                self.add("", 0, reason, text)
+
+    def encode(self) -> bytes:
+        """The dead letters as lines of JSON."""
+        return "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in self.entries).encode(
+            errors="backslashreplace"
+        )

@@ -1,0 +1,148 @@
+"""The map side of an epoch: read, parse, narrow steps, windows, combine before the shuffle.
+
+The meaning is that of MapReduce's map and combiner (OSDI 2004, sections 2 and 4.3): what leaves a map task
+is one row of accumulators for each key and window, and not the records.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import polars as pl
+from tidegate.engine.dead_letters import DeadLetters
+from tidegate.engine.key_groups import with_key_groups
+from tidegate.engine.state import ADDED, START, combine, partial_schema
+from tidegate.errors import ObjectNotFound
+from tidegate.grouping import Grouping
+from tidegate.plan import Plan
+from tidegate.sources.formats import read_records
+from tidegate.sources.records import LINE, Records, unreadable
+from tidegate.sources.source import EVENT_TIME
+from tidegate.steps import HIDDEN
+from tidegate.stores.ports import Objects
+from tidegate.timestamps import MAX, MIN, iso, microseconds
+
+
+@dataclass(frozen=True)
+class InputSlice:
+    """An object that a map task reads: its key, and the version that was accepted."""
+
+    key: str
+    version: str
+
+
+@dataclass
+class MapOutput:
+    """What a map task gives.
+
+    Attributes:
+        partials: Accumulators for each key and window; None if the plan does not group.
+        rows: The rows for the sink; None if the plan groups, or nothing was read.
+        highest: The highest event time seen, microseconds; None without a valid record.
+        counters: Counts of this task.
+    """
+
+    partials: pl.DataFrame | None
+    rows: pl.DataFrame | None
+    highest: int | None
+    counters: dict[str, int]
+    dead: DeadLetters = field(default_factory=DeadLetters)
+
+
+def map_epoch(
+    plan: Plan, objects: Objects, slices: Sequence[InputSlice], watermark: int, now: int
+) -> MapOutput:
+    """One epoch of one slice of the input.
+
+    Args:
+        plan: What to do.
+        objects: Where the input lies.
+        slices: The objects to read, in intake order.
+        watermark: The watermark before the epoch; elements of windows that had expired by then are dropped.
+        now: Processing time, which bounds how far ahead an event time may lie.
+    """
+    dead = DeadLetters()
+    counters: Counter[str] = Counter(records=0, elements=0, dropped_late=0)
+    highest: int | None = None
+    frames = []
+    for each in slices:
+        records = _read(plan, objects, each)
+        for letter in records.dead:
+            dead.add(each.key, letter.line, letter.reason, letter.text)
+        counters["records"] += records.frame.height + len(records.dead)
+        elements = _with_event_time(plan, each.key, records, now, dead)
+        seen = elements.get_column(EVENT_TIME).max()
+        if isinstance(seen, int):
+            highest = seen if highest is None else max(highest, seen)
+        for step in plan.map.steps:
+            outcome = step.apply(elements)
+            elements = outcome.frame
+            dead.add_rejected(each.key, records, outcome.rejected)
+        counters["elements"] += elements.height
+        if plan.grouping:
+            kept = _in_open_windows(elements, plan.grouping, watermark)
+            counters["dropped_late"] += elements.height - kept.height
+            frames.append(_combine_elements(kept, plan.grouping))
+        else:
+            frames.append(elements.select(name for name in elements.columns if not name.startswith(HIDDEN)))
+    counters["dead_letters"] = len(dead)
+    if plan.grouping:
+        return MapOutput(combine(frames, plan.grouping), None, highest, dict(counters), dead)
+    return MapOutput(None, pl.concat(frames) if frames else None, highest, dict(counters), dead)
+
+
+def _read(plan: Plan, objects: Objects, each: InputSlice) -> Records:
+    source = plan.source
+    try:
+        data = objects.get(each.key, each.version)
+    except ObjectNotFound:
+        # The version that was accepted is gone for good; what replaced it is an input of its own.
+        return unreadable(source.schema, "the file was changed or removed before it was read")
+    return read_records(each.key, data, source.kind, source.schema, null_values=source.null_values)
+
+
+def _with_event_time(plan: Plan, key: str, records: Records, now: int, dead: DeadLetters) -> pl.DataFrame:
+    """The records with their event time; those without a usable one become dead letters."""
+    ahead = min(MAX - 1, now + microseconds(plan.source.watermark.max_ahead))
+    frame = records.frame.with_columns(plan.source.event_time_microseconds())
+    time = pl.col(EVENT_TIME)
+    usable = time.is_between(MIN, ahead).fill_null(False)
+    good = frame.filter(usable)
+    if good.height < frame.height:
+        bad = frame.filter(~usable)
+        lines, times = bad.get_column(LINE).to_list(), bad.get_column(EVENT_TIME).to_list()
+        for line, moment, text in zip(lines, times, records.texts(lines), strict=True):
+            dead.add(key, line, _why(moment, ahead), text)
+    return good
+
+
+def _why(moment: int | None, ahead: int) -> str:
+    if moment is None:
+        return "it has no event time"
+    if moment < MIN or moment > MAX:
+        return "its event time is outside of the years 1 to 9999"
+    return (
+        f"its event time {iso(moment)} is after {iso(ahead)}, further ahead of processing time than max_ahead"
+    )
+
+
+def _in_open_windows(elements: pl.DataFrame, grouping: Grouping, watermark: int) -> pl.DataFrame:
+    """The elements with their window, without those whose window had expired before the epoch."""
+    windowing = grouping.windowing
+    expiry = windowing.expiry(windowing.window_fn.end(pl.col(START)))
+    return elements.with_columns(windowing.window_fn.start(pl.col(EVENT_TIME)).alias(START)).filter(
+        expiry >= watermark
+    )
+
+
+def _combine_elements(elements: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+    """One row of accumulators for each key and window of these elements."""
+    accumulators = [
+        each.partial.cast(each.dtype).alias(each.name)
+        for value in grouping.aggregates
+        for each in value.accumulators
+    ]
+    grouped = elements.group_by(*grouping.keys, START, maintain_order=True).agg(
+        *accumulators, pl.len().cast(pl.Int64).alias(ADDED)
+    )
+    return with_key_groups(grouped, grouping.keys).select(list(partial_schema(grouping)))

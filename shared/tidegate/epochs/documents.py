@@ -1,0 +1,55 @@
+"""Documents: the protocol's small objects as JSON with a format, a version and a checksum.
+
+Nothing in them is executed, imported or unpickled when they are read; a byte that is not what was written
+is found.
+"""
+
+import hashlib
+import json
+from typing import Any
+
+from tidegate.errors import CorruptObject
+
+VERSION = 1
+
+Body = dict[str, Any]
+
+
+def encode(kind: str, body: Body) -> bytes:
+    """A document; the same body always gives the same bytes."""
+    text = _canonical(body)
+    return _canonical({"kind": kind, "version": VERSION, "checksum": _checksum(text), "body": body})
+
+
+def decode(kind: str, key: str, data: bytes) -> Body:
+    """The body of a document.
+
+    Args:
+        kind: What it must be.
+        key: Its object's key, for messages.
+        data: Its bytes.
+
+    Raises:
+        CorruptObject: It is no such document, of another version, or damaged.
+    """
+    try:
+        document = json.loads(data)
+        found, version, body = document["kind"], document["version"], document["body"]
+        intact = document["checksum"] == _checksum(_canonical(body))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise CorruptObject(f"{key}: not a document of Tidegate; restore it from a backup") from None
+    if found != kind or version != VERSION:
+        raise CorruptObject(f"{key}: a {found!r} of version {version!r}, not a {kind!r} of version {VERSION}")
+    if not intact or encode(kind, body) != data:
+        raise CorruptObject(f"{key}: it is damaged (its checksum does not fit); restore it from a backup")
+    if not isinstance(body, dict):
+        raise CorruptObject(f"{key}: its body is no object")
+    return body
+
+
+def _canonical(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _checksum(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

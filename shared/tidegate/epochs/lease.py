@@ -1,0 +1,80 @@
+"""The lease: keeps one coordinator of a pipeline at work, and lets it go idle without losing a wake-up.
+
+A hint and not a guard: two coordinators at once waste work and break nothing (see `machine`).
+"""
+
+from dataclasses import dataclass
+
+from tidegate.epochs import paths
+from tidegate.errors import ConditionFailed
+from tidegate.limits import LEASE
+from tidegate.stores.ports import Add, Put, Row, Table
+
+_WAKE = "wake"
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The coordinator's row.
+
+    Attributes:
+        wake: How often intake has called; it only grows.
+        holder: Who coordinates, empty if nobody does.
+        until: When the holder counts as lost, microseconds.
+        row: The row as it was read, which a change expects to find.
+    """
+
+    wake: int
+    holder: str
+    until: int
+    row: Row | None
+
+    def is_held(self, now: int) -> bool:
+        """Whether somebody coordinates who does not count as lost."""
+        return bool(self.holder) and self.until > now
+
+
+def wake(table: Table) -> Lease:
+    """Announces accepted objects; afterwards a coordinator must be started unless the lease is held."""
+    table.write(Add(paths.COORDINATOR, _WAKE, 1))
+    return read(table)
+
+
+def acquire(table: Table, holder: str, now: int) -> Lease | None:
+    """Takes the lease or renews it; None if somebody else holds it."""
+    while True:
+        found = read(table)
+        if found.holder != holder and found.is_held(now):
+            return None
+        row: Row = {_WAKE: found.wake, "holder": holder, "until": now + LEASE}
+        if _replace(table, found, row):
+            # What was written and not what a later read finds: a call between the two must count.
+            return Lease(found.wake, holder, now + LEASE, row)
+
+
+def release(table: Table, held: Lease) -> bool:
+    """Gives the lease back, unless intake called since it was acquired or somebody else took it."""
+    return _replace(table, held, {_WAKE: held.wake, "holder": "", "until": 0})
+
+
+def give_back(table: Table, holder: str) -> None:
+    """Gives the lease back whatever came meanwhile; for a coordinator that failed."""
+    while True:
+        found = read(table)
+        if found.holder != holder or release(table, found):
+            return
+
+
+def read(table: Table) -> Lease:
+    """The lease as it is."""
+    row = table.get(paths.COORDINATOR)
+    known = row or {}
+    return Lease(int(known.get(_WAKE, 0)), str(known.get("holder", "")), int(known.get("until", 0)), row)
+
+
+def _replace(table: Table, found: Lease, by: Row) -> bool:
+    try:
+        table.write(Put(paths.COORDINATOR, by, expected=found.row))
+    except ConditionFailed:
+        return False
+    return True

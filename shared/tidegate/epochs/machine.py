@@ -1,0 +1,341 @@
+"""The epoch's rules: everything that decides what happens next is in this file.
+
+Theory of operation
+-------------------
+A pipeline advances in epochs. An epoch is a small deterministic batch: its record freezes every choice
+before any work begins, so that doing the work twice gives the same, and whoever comes second finds what
+the first one left. Functions may be stopped, repeated, delayed or run twice at once; three things make the
+outcome exact all the same:
+
+1. *Create-only objects.* The epoch record and every task result are written with put-if-absent. The
+   first one wins; whoever comes later adopts it, and throws its own away.
+2. *One conditional commit.* The head row moves from epoch n-1 to n in one conditional write. What no
+   committed manifest names does not exist. A commit that was made already is a success.
+3. *The record before the work.* Recovery is running again: the record is found, finished tasks are found
+   by their results, missing ones are computed again from it (lineage). Nothing is rolled back.
+
+The lease below only keeps two coordinators from doing the same work twice. Safety never rests on it, nor
+on any clock: two coordinators write the same record, the same results and the same head.
+
+Going idle is compare-and-release: intake adds to a counter in the lease's row after it accepted objects,
+and the release happens only if the counter still is what it was before the coordinator looked for work.
+So no wake-up is lost: either the coordinator sees the objects, or its release fails and it looks again.
+
+`TRANSITIONS` is the whole state machine. The embedded runner drives it in a loop, and the Step Functions
+definition in `infra/epoch.asl.yaml` has the same states; a test compares the two.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from tidegate.epochs import intake, paths
+from tidegate.epochs.manifest import Manifest, build_manifest
+from tidegate.epochs.record import EpochRecord, Limits, lay_out, take
+from tidegate.epochs.result import Task, TaskResult, result_key, tasks_of
+from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
+from tidegate.limits import KEY_GROUPS
+from tidegate.outline import Outline
+from tidegate.references import checksum
+from tidegate.stores.ports import Delete, Objects, Put, Row, Table
+from tidegate.timestamps import MAX
+from tidegate.watermarks import Frontier
+
+
+class State(StrEnum):
+    """Where a pipeline's coordinator is."""
+
+    PLAN = "Plan"
+    """Freeze the next epoch's record, or find it."""
+
+    EPOCH = "Epoch"
+    """Run a small epoch's one task."""
+
+    MAP = "MapStage"
+    """Run the map tasks."""
+
+    REDUCE = "ReduceStage"
+    """Run the reduce tasks."""
+
+    COMMIT = "Commit"
+    """Move the head."""
+
+    IDLE = "Idle"
+    """Nothing waits; nothing runs."""
+
+
+class Event(StrEnum):
+    """What a state ends with."""
+
+    NOTHING = "idle"
+    SMALL = "epoch"
+    LARGE = "fan_out"
+    DONE = "done"
+
+
+TRANSITIONS: dict[State, dict[Event, State]] = {
+    State.PLAN: {Event.NOTHING: State.IDLE, Event.SMALL: State.EPOCH, Event.LARGE: State.MAP},
+    State.EPOCH: {Event.DONE: State.COMMIT},
+    State.MAP: {Event.DONE: State.REDUCE},
+    State.REDUCE: {Event.DONE: State.COMMIT},
+    State.COMMIT: {Event.DONE: State.PLAN},
+}
+
+
+class Invoker(Protocol):
+    """The port that runs a set of tasks; it returns when each of them has a result."""
+
+    def run(self, tasks: Sequence[Task]) -> None:
+        """Runs the tasks, at the same time or one after the other.
+
+        Raises:
+            TidegateError: A task failed, and running it again did not help.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Head:
+    """The one row that changes: the last committed epoch and its manifest.
+
+    Attributes:
+        epoch: 0 before the first one.
+        manifest: Key and checksum of its manifest; empty before the first one.
+        settled: The last epoch whose inputs have left the rows of waiting objects.
+    """
+
+    epoch: int
+    manifest: tuple[str, str]
+    settled: int
+    fingerprint: str
+    key_groups: int
+
+    def row(self) -> Row:
+        """The row of the table."""
+        return {
+            "epoch": self.epoch,
+            "manifest": self.manifest[0],
+            "checksum": self.manifest[1],
+            "settled": self.settled,
+            "fingerprint": self.fingerprint,
+            "key_groups": self.key_groups,
+        }
+
+    @classmethod
+    def of(cls, row: Row) -> "Head":
+        """The head of a row."""
+        return cls(
+            epoch=int(row["epoch"]),
+            manifest=(str(row["manifest"]), str(row["checksum"])),
+            settled=int(row["settled"]),
+            fingerprint=str(row["fingerprint"]),
+            key_groups=int(row["key_groups"]),
+        )
+
+
+class Coordinator:
+    """Plans and commits the epochs of one pipeline.
+
+    Args:
+        outline: The pipeline's plan, as far as it matters here.
+        objects: The store of state.
+        table: The pipeline's rows.
+        limits: How large epochs may be.
+        now: Processing time to freeze into an epoch that takes these inputs (may be empty), microseconds.
+    """
+
+    def __init__(
+        self,
+        outline: Outline,
+        objects: Objects,
+        table: Table,
+        limits: Limits,
+        now: Callable[[Sequence[intake.Accepted]], int],
+    ) -> None:
+        self._outline = outline
+        self._objects = objects
+        self._table = table
+        self._limits = limits
+        self._now = now
+
+    def plan(self, *, close: bool = False) -> EpochRecord | None:
+        """The record of the next epoch: the one that is there, or a new one; None if nothing waits.
+
+        Args:
+            close: Whether the source is finished, so that an epoch without inputs takes the watermark to
+                `MAX` if it is not there yet.
+
+        Raises:
+            IncompatiblePipeline: The state belongs to another plan. Nothing was written.
+        """
+        head = self._settled(self._head())
+        key = paths.record(self._outline.pipeline, head.epoch + 1)
+        try:
+            return EpochRecord.decode(key, self._objects.get(key))
+        except ObjectNotFound:
+            record = self._freeze(head, close)
+        if record is None or self._objects.put_if_absent(key, record.encode()):
+            return record
+        return EpochRecord.decode(key, self._objects.get(key))
+
+    def tasks(self, record: EpochRecord, state: State) -> Sequence[Task]:
+        """The tasks of a state."""
+        if state is State.EPOCH:
+            return tasks_of(record.epoch, "epoch", 1)
+        if state is State.MAP:
+            return tasks_of(record.epoch, "map", len(record.layout.slices))
+        return tasks_of(record.epoch, "reduce", len(record.layout.ranges))
+
+    def commit(self, record: EpochRecord) -> Manifest:
+        """Moves the head to the record's epoch; if that is done already, nothing changes.
+
+        Raises:
+            ObjectNotFound: A task has no result yet.
+            TidegateError: The head is somewhere else.
+        """
+        head = self._head()
+        if head.epoch >= record.epoch:
+            return self._manifest_of(paths.manifest(record.pipeline, record.epoch))
+        previous = self._manifest(head)
+        manifest = build_manifest(record, previous, [self._result(task) for task in self._all_tasks(record)])
+        data = manifest.encode()
+        # The same record and results give the same bytes, so it does not matter whose object it is.
+        self._objects.put_if_absent(manifest.key, data)
+        deletes = [Delete(paths.pending(each.position)) for each in record.inputs]
+        at_once = len(deletes) < _ROWS_TOGETHER
+        moved = Head(
+            epoch=record.epoch,
+            manifest=(manifest.key, checksum(data)),
+            settled=record.epoch if at_once else record.epoch - 1,
+            fingerprint=record.fingerprint,
+            key_groups=head.key_groups,
+        )
+        try:
+            self._table.write(
+                Put(paths.HEAD, moved.row(), expected={"epoch": record.epoch - 1}),
+                *(deletes if at_once else ()),
+            )
+        except ConditionFailed:
+            if self._head().epoch < record.epoch:
+                raise TidegateError(
+                    f"epoch {record.epoch} of {record.pipeline} cannot be committed: the head is at epoch "
+                    f"{self._head().epoch}; the table was changed from outside, restore it from a backup"
+                ) from None
+        self._settled(moved)
+        return manifest
+
+    def manifest(self) -> Manifest | None:
+        """The manifest of the last committed epoch, None before the first one."""
+        return self._manifest(self._head())
+
+    def _head(self) -> Head:
+        row = self._table.get(paths.HEAD)
+        if row is None:
+            first = Head(0, ("", ""), 0, self._outline.fingerprint, KEY_GROUPS)
+            try:
+                self._table.write(Put(paths.HEAD, first.row()))
+            except ConditionFailed:
+                return self._head()
+            return first
+        head = Head.of(row)
+        if head.fingerprint != self._outline.fingerprint or head.key_groups != KEY_GROUPS:
+            raise IncompatiblePipeline(
+                f"the state of the pipeline {self._outline.pipeline!r} was written by another plan "
+                f"(fingerprint {head.fingerprint}, and this one is {self._outline.fingerprint}); go back to "
+                "that pipeline, give the new one another name, or start over with new state and output"
+            )
+        return head
+
+    def _freeze(self, head: Head, close: bool) -> EpochRecord | None:
+        waiting = intake.waiting(self._table, self._limits.files)
+        previous = self._manifest(head)
+        frontier = previous.frontier if previous else Frontier()
+        inputs = take(waiting, self._limits)
+        closes = close and not inputs and frontier.watermark < MAX
+        if not inputs and not closes:
+            return None
+        processed = previous.processed if previous else ""
+        return EpochRecord(
+            pipeline=self._outline.pipeline,
+            epoch=head.epoch + 1,
+            fingerprint=self._outline.fingerprint,
+            now=max(self._now(inputs), previous.now if previous else 0),
+            frontier=frontier,
+            close=closes,
+            inputs=inputs,
+            accepted=intake.last_accepted(self._table),
+            processed=max([processed, *(each.position for each in inputs)]),
+            previous=head.manifest,
+            layout=lay_out(inputs, self._limits, shuffles=self._outline.shuffles),
+        )
+
+    def _settled(self, head: Head) -> Head:
+        """Takes the inputs of the committed epoch out of the waiting rows, where that is still to do."""
+        if head.settled == head.epoch:
+            return head
+        key = paths.record(self._outline.pipeline, head.epoch)
+        record = EpochRecord.decode(key, self._objects.get(key))
+        rows = [Delete(paths.pending(each.position)) for each in record.inputs]
+        for start in range(0, len(rows), _ROWS_TOGETHER):
+            self._table.write(*rows[start : start + _ROWS_TOGETHER])
+        settled = Head(head.epoch, head.manifest, head.epoch, head.fingerprint, head.key_groups)
+        try:
+            self._table.write(Put(paths.HEAD, settled.row(), expected={"epoch": head.epoch}))
+        except ConditionFailed:
+            return self._head()
+        return settled
+
+    def _all_tasks(self, record: EpochRecord) -> Sequence[Task]:
+        states = (State.EPOCH,) if record.layout.small else (State.MAP, State.REDUCE)
+        return [task for state in states for task in self.tasks(record, state)]
+
+    def _result(self, task: Task) -> TaskResult:
+        key = result_key(self._outline.pipeline, task)
+        return TaskResult.decode(key, self._objects.get(key))
+
+    def _manifest(self, head: Head) -> Manifest | None:
+        return self._manifest_of(head.manifest[0]) if head.manifest[0] else None
+
+    def _manifest_of(self, key: str) -> Manifest:
+        return Manifest.decode(key, self._objects.get(key))
+
+
+_ROWS_TOGETHER = 90
+"""Rows that one write of the table changes: below its limit of 100."""
+
+
+def event_of(record: EpochRecord | None) -> Event:
+    """What planning ends with."""
+    if record is None:
+        return Event.NOTHING
+    return Event.SMALL if record.layout.small else Event.LARGE
+
+
+def drive(
+    coordinator: Coordinator,
+    invoker: Invoker,
+    *,
+    close: bool = False,
+    committed: Callable[[Manifest], None] = lambda manifest: None,
+) -> None:
+    """Runs epochs until nothing waits, in this process.
+
+    Args:
+        coordinator: Of the pipeline.
+        invoker: Runs its tasks.
+        close: As for `Coordinator.plan`.
+        committed: Is told each epoch's manifest.
+    """
+    state = State.PLAN
+    record: EpochRecord | None = None
+    while state is not State.IDLE:
+        event = Event.DONE
+        if state is State.PLAN:
+            record = coordinator.plan(close=close)
+            event = event_of(record)
+        elif record is not None and state is State.COMMIT:
+            committed(coordinator.commit(record))
+        elif record is not None:
+            invoker.run(coordinator.tasks(record, state))
+        state = TRANSITIONS[state][event]

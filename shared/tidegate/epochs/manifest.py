@@ -1,0 +1,138 @@
+"""The manifest of an epoch: all that exists for the system once the epoch is committed.
+
+State segments, output objects, watermark and counters; what no committed manifest names does not exist.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.epochs import documents, paths
+from tidegate.epochs.record import EpochRecord, decode_frontier
+from tidegate.epochs.result import TaskResult, segment_body, segment_from
+from tidegate.references import KeyRange, Segment
+from tidegate.timestamps import MAX
+from tidegate.watermarks import Frontier
+
+KIND = "manifest"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an epoch leaves.
+
+    Attributes:
+        now: Its processing time; the next epoch's is not before it.
+        frontier: The watermark after it.
+        segments: The state.
+        outputs: Keys of the output objects of this epoch, dead letters included.
+        counters: Counts of this epoch.
+        totals: Counts of all epochs so far.
+    """
+
+    pipeline: str
+    epoch: int
+    fingerprint: str
+    now: int
+    frontier: Frontier
+    processed: str
+    segments: tuple[Segment, ...]
+    outputs: tuple[str, ...]
+    counters: dict[str, int]
+    totals: dict[str, int]
+
+    @property
+    def key(self) -> str:
+        """Its object's key."""
+        return paths.manifest(self.pipeline, self.epoch)
+
+    def encode(self) -> bytes:
+        """The manifest as a document."""
+        body: dict[str, Any] = {
+            "pipeline": self.pipeline,
+            "epoch": self.epoch,
+            "fingerprint": self.fingerprint,
+            "now": self.now,
+            "watermark": self.frontier.watermark,
+            "held": [[each.until, each.watermark] for each in self.frontier.held],
+            "processed": self.processed,
+            "segments": [segment_body(each) for each in self.segments],
+            "outputs": list(self.outputs),
+            "counters": self.counters,
+            "totals": self.totals,
+        }
+        return documents.encode(KIND, body)
+
+    @classmethod
+    def decode(cls, key: str, data: bytes) -> "Manifest":
+        """The manifest of a document.
+
+        Raises:
+            CorruptObject: It is damaged, or no manifest.
+        """
+        body = documents.decode(KIND, key, data)
+        return cls(
+            pipeline=body["pipeline"],
+            epoch=body["epoch"],
+            fingerprint=body["fingerprint"],
+            now=body["now"],
+            frontier=decode_frontier(body),
+            processed=body["processed"],
+            segments=tuple(segment_from(each) for each in body["segments"]),
+            outputs=tuple(body["outputs"]),
+            counters=body["counters"],
+            totals=body["totals"],
+        )
+
+
+def frontier_after(record: EpochRecord, gained: Sequence[int | None]) -> Frontier:
+    """The frontier at an epoch's end, from the watermarks that its map tasks' elements give."""
+    known = [each for each in gained if each is not None]
+    frontier = record.frontier.advance(
+        max(known) if known else None, accepted=record.accepted, processed=record.processed
+    )
+    return frontier.close(MAX) if record.close else frontier
+
+
+def build_manifest(record: EpochRecord, previous: Manifest | None, results: Sequence[TaskResult]) -> Manifest:
+    """The manifest of an epoch; a function of its record and its tasks' results alone."""
+    counters: Counter[str] = Counter(files=len(record.inputs))
+    for result in results:
+        counters.update(result.counters)
+    totals = Counter(previous.totals if previous else {})
+    totals.update(counters)
+    totals["epochs"] = record.epoch
+    return Manifest(
+        pipeline=record.pipeline,
+        epoch=record.epoch,
+        fingerprint=record.fingerprint,
+        now=record.now,
+        frontier=frontier_after(record, [result.watermark for result in results]),
+        processed=record.processed,
+        segments=_segments(record, previous, results),
+        outputs=tuple(output.name for result in results for output in result.outputs),
+        counters=dict(sorted(counters.items())),
+        totals=dict(sorted(totals.items())),
+    )
+
+
+def _segments(
+    record: EpochRecord, previous: Manifest | None, results: Sequence[TaskResult]
+) -> tuple[Segment, ...]:
+    """The tasks' new segments, and the old ones in the ranges whose tasks left the state as it was."""
+    segments: list[Segment] = []
+    for result in results:
+        if result.stage == "map":
+            continue
+        for low, high in (
+            record.layout.ranges if result.stage == "epoch" else (record.layout.ranges[result.task],)
+        ):
+            if not result.unchanged:
+                segments += result.segments
+                continue
+            for old in previous.segments if previous else ():
+                valid = old.range.intersect(KeyRange(low, high))
+                if valid:
+                    segments.append(Segment(old.ref, valid, old.rows, old.due))
+    return tuple(segments)

@@ -1,0 +1,71 @@
+"""The only builder of object keys and row keys.
+
+Of the store of state, below the pipeline's name:
+
+    epochs/<n>/record.json                      the epoch record      create-only
+    epochs/<n>/results/<stage>-<task>.json      a task's result       create-only
+    epochs/<n>/manifest.json                    the manifest          create-only
+    data/<n>/<stage>-<task>-<attempt>-<what>    what tasks write      unique for each attempt
+
+Of the store of output: `<sink>/epoch-<n>-<task>.<format>`, and for what could not be processed
+`dead-letters/<pipeline>/epoch-<n>-<stage>-<task>.json`.
+"""
+
+import hashlib
+
+from tidegate.outline import DEAD_LETTERS
+
+HEAD = "head"
+COORDINATOR = "coordinator"
+PENDING = "pending#"
+SEEN = "seen#"
+
+
+def record(pipeline: str, epoch: int) -> str:
+    """The epoch record."""
+    return f"{_epoch(pipeline, epoch)}/record.json"
+
+
+def result(pipeline: str, epoch: int, stage: str, task: int) -> str:
+    """A task's result: whoever creates it has won the task."""
+    return f"{_epoch(pipeline, epoch)}/results/{stage}-{task:05d}.json"
+
+
+def manifest(pipeline: str, epoch: int) -> str:
+    """The manifest of a committed epoch."""
+    return f"{_epoch(pipeline, epoch)}/manifest.json"
+
+
+def data(pipeline: str, epoch: int, stage: str, task: int, attempt: str, what: str) -> str:
+    """A data object that one attempt of a task writes, such as `shuffle.arrow`."""
+    return f"{pipeline}/data/{epoch:010d}/{stage}-{task:05d}-{attempt}-{what}"
+
+
+def output(sink: str, epoch: int, task: int, kind: str) -> str:
+    """The final name of a task's output."""
+    return f"{sink}/epoch-{epoch:010d}-{task:05d}.{kind}"
+
+
+def dead_letters(pipeline: str, epoch: int, stage: str, task: int) -> str:
+    """The final name of a task's dead letters."""
+    return f"{DEAD_LETTERS}/{pipeline}/epoch-{epoch:010d}-{stage}-{task:05d}.json"
+
+
+def seen(key: str, version: str) -> str:
+    """The row that remembers for good that an input object was accepted."""
+    identity = hashlib.sha256(key.encode() + b"\0" + version.encode())
+    return f"{SEEN}{identity.hexdigest()[:40]}"
+
+
+def position(accepted_at: int, sequence: int, key: str, version: str) -> str:
+    """A place in the intake log; positions sort in the order of acceptance."""
+    return f"{accepted_at:020d}-{sequence:06d}-{seen(key, version).removeprefix(SEEN)[:12]}"
+
+
+def pending(place: str) -> str:
+    """The row of an accepted input object that no committed epoch has processed."""
+    return f"{PENDING}{place}"
+
+
+def _epoch(pipeline: str, epoch: int) -> str:
+    return f"{pipeline}/epochs/{epoch:010d}"

@@ -1,0 +1,178 @@
+"""The epoch record: all that an epoch depends on, frozen before any work begins.
+
+Every choice and every accident is in it (which inputs, what time it is, how the work is cut), so that a
+task is a pure function of it and of the state that it names.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from tidegate.epochs import documents, paths
+from tidegate.epochs.intake import Accepted, InputObject
+from tidegate.limits import (
+    KEY_GROUPS,
+    MAP_TASK_BYTES,
+    MAX_BYTES_PER_EPOCH,
+    MAX_FILES_PER_EPOCH,
+    MAX_TASKS,
+    SMALL_EPOCH_BYTES,
+)
+from tidegate.watermarks import Frontier, Held
+
+KIND = "epoch-record"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How large an epoch may be and how far it fans out; all of them from a deployment's settings.
+
+    Attributes:
+        bytes: Input bytes of one epoch at most; one object always fits.
+        files: Input objects of one epoch at most.
+        tasks: Tasks of one stage at most.
+        small: An epoch of at most this many input bytes runs whole in one function call.
+        task_bytes: Input bytes that a map task is given, unless `tasks` makes it more.
+    """
+
+    bytes: int = MAX_BYTES_PER_EPOCH
+    files: int = MAX_FILES_PER_EPOCH
+    tasks: int = MAX_TASKS
+    small: int = SMALL_EPOCH_BYTES
+    task_bytes: int = MAP_TASK_BYTES
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How an epoch's work is cut into tasks.
+
+    Attributes:
+        small: Whether one task does all of it.
+        slices: For each map task the numbers of its inputs.
+        ranges: For each reduce task its key groups, from the first up to but without the second; all of
+            them together are all key groups. Empty if the plan does not group.
+    """
+
+    small: bool
+    slices: tuple[tuple[int, ...], ...]
+    ranges: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """Epoch `epoch` of a pipeline, as it was frozen.
+
+    Attributes:
+        fingerprint: Of the plan that it was frozen for.
+        now: Processing time in microseconds.
+        frontier: The watermark before the epoch, with what a backlog holds back.
+        close: Whether the source is finished: the watermark goes to `MAX` at the epoch's end.
+        inputs: What it reads, in intake order.
+        accepted: The last position of the intake log when it was frozen.
+        processed: The last position that is processed once it is committed.
+        previous: Key and checksum of the manifest before it; empty for the first epoch.
+        layout: How its work is cut.
+    """
+
+    pipeline: str
+    epoch: int
+    fingerprint: str
+    now: int
+    frontier: Frontier
+    close: bool
+    inputs: tuple[Accepted, ...]
+    accepted: str
+    processed: str
+    previous: tuple[str, str]
+    layout: Layout
+
+    @property
+    def key(self) -> str:
+        """Its object's key."""
+        return paths.record(self.pipeline, self.epoch)
+
+    def encode(self) -> bytes:
+        """The record as a document."""
+        body = {
+            "pipeline": self.pipeline,
+            "epoch": self.epoch,
+            "fingerprint": self.fingerprint,
+            "now": self.now,
+            "watermark": self.frontier.watermark,
+            "held": [[each.until, each.watermark] for each in self.frontier.held],
+            "close": self.close,
+            "inputs": [[e.object.key, e.object.version, e.object.size, e.position] for e in self.inputs],
+            "accepted": self.accepted,
+            "processed": self.processed,
+            "previous": list(self.previous),
+            "small": self.layout.small,
+            "slices": [list(each) for each in self.layout.slices],
+            "ranges": [list(each) for each in self.layout.ranges],
+        }
+        return documents.encode(KIND, body)
+
+    @classmethod
+    def decode(cls, key: str, data: bytes) -> "EpochRecord":
+        """The record of a document.
+
+        Raises:
+            CorruptObject: It is damaged, or no epoch record.
+        """
+        body = documents.decode(KIND, key, data)
+        return cls(
+            pipeline=body["pipeline"],
+            epoch=body["epoch"],
+            fingerprint=body["fingerprint"],
+            now=body["now"],
+            frontier=decode_frontier(body),
+            close=body["close"],
+            inputs=tuple(
+                Accepted(InputObject(name, version, size), position)
+                for name, version, size, position in body["inputs"]
+            ),
+            accepted=body["accepted"],
+            processed=body["processed"],
+            previous=(body["previous"][0], body["previous"][1]),
+            layout=Layout(
+                small=body["small"],
+                slices=tuple(tuple(each) for each in body["slices"]),
+                ranges=tuple((low, high) for low, high in body["ranges"]),
+            ),
+        )
+
+
+def decode_frontier(body: dict[str, Any]) -> Frontier:
+    """The frontier in a document's body."""
+    return Frontier(body["watermark"], tuple(Held(until, moment) for until, moment in body["held"]))
+
+
+def take(waiting: Sequence[Accepted], limits: Limits) -> tuple[Accepted, ...]:
+    """As many of the waiting objects as fit into one epoch, in intake order, and at least one."""
+    taken: list[Accepted] = []
+    size = 0
+    for each in waiting[: limits.files]:
+        size += each.object.size
+        if taken and size > limits.bytes:
+            break
+        taken.append(each)
+    return tuple(taken)
+
+
+def lay_out(inputs: Sequence[Accepted], limits: Limits, *, shuffles: bool) -> Layout:
+    """How the work on these inputs is cut; a function of their sizes and the limits alone."""
+    total = sum(each.object.size for each in inputs)
+    numbers = range(len(inputs))
+    if total <= limits.small or limits.tasks == 1:
+        ranges = ((0, KEY_GROUPS),) if shuffles else ()
+        return Layout(small=True, slices=(tuple(numbers),), ranges=ranges)
+    tasks = max(1, min(limits.tasks, len(inputs), -(-total // limits.task_bytes)))
+    slices: list[list[int]] = [[] for _ in range(tasks)]
+    before = 0
+    for number in numbers:
+        # Each input goes to the task in whose share of the bytes it begins: contiguous and balanced.
+        slices[before * tasks // total].append(number)
+        before += inputs[number].object.size
+    kept = tuple(tuple(each) for each in slices if each)
+    cuts = [KEY_GROUPS * number // len(kept) for number in range(len(kept) + 1)]
+    return Layout(small=False, slices=kept, ranges=tuple(pairwise(cuts)) if shuffles else ())

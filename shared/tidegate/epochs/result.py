@@ -1,0 +1,116 @@
+"""A task's result: what its first finished attempt did. It is created once, and the first one wins."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tidegate.epochs import documents, paths
+from tidegate.references import KeyRange, ObjectRef, Piece, Segment
+
+KIND = "task-result"
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task of an epoch: one stage on one slice of input or one range of key groups.
+
+    Attributes:
+        stage: `map`, `reduce`, or `epoch` for the one task of a small epoch.
+        number: From 0.
+    """
+
+    epoch: int
+    stage: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Published:
+    """An output object: its final name, and the object with the same bytes that it is made from."""
+
+    name: str
+    staged: ObjectRef
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What a task did.
+
+    Attributes:
+        attempt: Whose result it is.
+        watermark: What the task's elements give, before a backlog holds it back; None without elements.
+        shuffle: Key of the shuffle object, empty if there is none.
+        pieces: Its pieces.
+        segments: The task's new state.
+        unchanged: Whether the state of the task's range stays as it was, so that `segments` does not count.
+        outputs: What it publishes.
+        counters: Counts of this task.
+    """
+
+    stage: str
+    task: int
+    attempt: str
+    counters: dict[str, int]
+    watermark: int | None = None
+    shuffle: str = ""
+    pieces: tuple[Piece, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    unchanged: bool = False
+    outputs: tuple[Published, ...] = ()
+
+    def encode(self) -> bytes:
+        """The result as a document."""
+        body: dict[str, Any] = {
+            "stage": self.stage,
+            "task": self.task,
+            "attempt": self.attempt,
+            "counters": self.counters,
+            "watermark": self.watermark,
+            "shuffle": self.shuffle,
+            "pieces": [[each.task, each.offset, each.length, each.checksum] for each in self.pieces],
+            "segments": [segment_body(each) for each in self.segments],
+            "unchanged": self.unchanged,
+            "outputs": [[each.name, asdict(each.staged)] for each in self.outputs],
+        }
+        return documents.encode(KIND, body)
+
+    @classmethod
+    def decode(cls, key: str, data: bytes) -> "TaskResult":
+        """The result of a document.
+
+        Raises:
+            CorruptObject: It is damaged, or no task result.
+        """
+        body = documents.decode(KIND, key, data)
+        return cls(
+            stage=body["stage"],
+            task=body["task"],
+            attempt=body["attempt"],
+            counters=body["counters"],
+            watermark=body["watermark"],
+            shuffle=body["shuffle"],
+            pieces=tuple(Piece(*each) for each in body["pieces"]),
+            segments=tuple(segment_from(each) for each in body["segments"]),
+            unchanged=body["unchanged"],
+            outputs=tuple(Published(name, ObjectRef(**staged)) for name, staged in body["outputs"]),
+        )
+
+
+def result_key(pipeline: str, task: Task) -> str:
+    """The key of a task's result."""
+    return paths.result(pipeline, task.epoch, task.stage, task.number)
+
+
+def segment_body(segment: Segment) -> dict[str, Any]:
+    """A segment in a document."""
+    return asdict(segment)
+
+
+def segment_from(body: dict[str, Any]) -> Segment:
+    """A segment of a document."""
+    return Segment(ObjectRef(**body["ref"]), KeyRange(**body["range"]), body["rows"], body["due"])
+
+
+def tasks_of(epoch: int, stage: str, count: int) -> Sequence[Task]:
+    """The tasks of a stage."""
+    return [Task(epoch, stage, number) for number in range(count)]

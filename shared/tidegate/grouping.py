@@ -1,0 +1,113 @@
+"""A grouping: the key, the four questions' answers, and the checks that they make sense together."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from tidegate.accumulation import DISCARDING, Accumulation
+from tidegate.aggregates import BoundAggregate
+from tidegate.errors import PipelineError
+from tidegate.timestamps import MAX, duration_text
+from tidegate.triggers import DEFAULT_TRIGGER, Finish, Trigger
+from tidegate.watermarks import BoundedDelay
+from tidegate.windows import GlobalWindows, WindowFn
+
+KEY_DTYPES: Final = "a whole number, String, Boolean, Date, Datetime or Decimal"
+
+
+@dataclass(frozen=True, eq=False)
+class Windowing:
+    """Where, when and how: windows, allowed lateness, trigger and accumulation.
+
+    Attributes:
+        allowed_lateness: In microseconds.
+    """
+
+    window_fn: WindowFn
+    allowed_lateness: int = 0
+    trigger: Trigger = DEFAULT_TRIGGER
+    allow_unsafe_trigger: bool = False
+    accumulation: Accumulation = DISCARDING
+
+    def check(self, watermark: BoundedDelay) -> None:
+        """Refuses a trigger that can lose data or can never fire, unless that is allowed.
+
+        Raises:
+            PipelineError: With the reason and the mend.
+        """
+        if self.allow_unsafe_trigger:
+            return
+        label = f"trigger({self.trigger.describe()})"
+        if self.trigger.finish is Finish.ANY_TIME:
+            raise PipelineError(
+                label,
+                "it can finish while elements still come, which would then be lost",
+                "Wrap it in Repeatedly(...), or pass allow_unsafe_trigger=True.",
+            )
+        if self.trigger.finish is Finish.AT_END_OF_WINDOW and self.allowed_lateness > 0:
+            raise PipelineError(
+                label,
+                f"it finishes at the end of the window, and late elements within the allowed lateness of "
+                f"{duration_text(self.allowed_lateness)} would be lost",
+                "Add a late part, such as late=AfterCount(1), or pass allow_unsafe_trigger=True.",
+            )
+        if self.trigger.needs_watermark and isinstance(self.window_fn, GlobalWindows):
+            raise PipelineError(
+                label,
+                f"it can never fire: {watermark.describe()} never reaches the end of the global window",
+                "Use Repeatedly(AfterCount(n)) or an early part, or pass allow_unsafe_trigger=True if every "
+                "run is drained.",
+            )
+
+    def expiry(self, end: pl.Expr) -> pl.Expr:
+        """The last watermark at which a window's state is kept, from its end (Int64 microseconds).
+
+        At the watermark `MAX` every window has expired, for nothing can come any more.
+        """
+        # Compared before it is added, so that nothing overflows.
+        latest = MAX - 1 - self.allowed_lateness
+        return (
+            pl.when(end > latest).then(pl.lit(MAX - 1, dtype=pl.Int64)).otherwise(end + self.allowed_lateness)
+        )
+
+    def describe(self) -> str:
+        """One line that changes whenever state or meaning does; part of the plan's fingerprint."""
+        lateness = duration_text(self.allowed_lateness)
+        return (
+            f"{self.window_fn.describe()}, allowed_lateness={lateness}, "
+            f"{self.trigger.describe()}, {self.accumulation.value}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Grouping:
+    """Key, windowing and aggregates: the wide step of a pipeline."""
+
+    keys: dict[str, pl.DataType]
+    windowing: Windowing
+    aggregates: tuple[BoundAggregate, ...]
+
+    def __post_init__(self) -> None:
+        for name, dtype in self.keys.items():
+            if not _is_key(dtype):
+                raise PipelineError(
+                    "group_by",
+                    f"the key {name} is a {dtype}, and equal values of that type may differ in their bytes",
+                    f"Use {KEY_DTYPES}; cast it, for instance with pl.col({name!r}).cast(pl.String).",
+                )
+
+    def describe(self) -> str:
+        """One line that changes whenever state or meaning does; part of the plan's fingerprint."""
+        keys = ", ".join(f"{name}: {dtype}" for name, dtype in self.keys.items())
+        values = ", ".join(f"{each.name}: {each.dtype} = {each.description}" for each in self.aggregates)
+        return f"group_by({keys}) | {self.windowing.describe()} | agg({values})"
+
+
+def _is_key(dtype: pl.DataType) -> bool:
+    return (
+        dtype.is_integer()
+        or dtype.is_decimal()
+        or dtype in (pl.String(), pl.Boolean(), pl.Date())
+        or isinstance(dtype, pl.Datetime)
+    )

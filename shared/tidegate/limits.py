@@ -1,0 +1,39 @@
+"""Every bound in the system, in one table. Sizes are bytes, durations microseconds."""
+
+SECOND = 1_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+DAY = 24 * HOUR
+
+KEY_GROUPS = 1_024
+"""Key groups that a pipeline's state is born with; never changed afterwards."""
+
+SMALL_EPOCH_BYTES = 8 * 1024 * 1024
+"""An epoch of at most this many input bytes runs whole in one function call."""
+
+MAX_BYTES_PER_EPOCH = 1024 * 1024 * 1024
+"""Input bytes that one epoch takes at most (one object always fits)."""
+
+MAX_FILES_PER_EPOCH = 1_000
+"""Input objects that one epoch takes at most."""
+
+MAP_TASK_BYTES = 32 * 1024 * 1024
+"""Input bytes that one map task is given, unless the task limit makes it more."""
+
+MAX_TASKS = 40
+"""Tasks of one stage at most: the width of an inline Step Functions Map."""
+
+MAX_AHEAD = "1d"
+"""How far past processing time an event time may lie before the record is a dead letter."""
+
+EPOCHS_PER_EXECUTION = 200
+"""Epochs in one Step Functions execution: its history may hold 25,000 events."""
+
+LEASE = 20 * MINUTE
+"""How long a silent coordinator keeps others from starting; a hint, never a guard."""
+
+INPUT_OBJECT_BYTES = 4 * 1024 * 1024 * 1024
+"""An uncompressed input object at most; a larger one is a dead letter."""
+
+KEY_BYTES = 1_024
+"""The length of an object key in UTF-8, as on S3."""

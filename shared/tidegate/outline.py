@@ -1,0 +1,83 @@
+"""The outline of a plan: the little that the coordinator has to know of it.
+
+Intake, plan and commit work from this, so that they start without Polars and without the user's module.
+On AWS it is written when the layer is built (`tidegate compile`).
+"""
+
+import json
+from dataclasses import asdict, dataclass
+
+from tidegate.errors import CorruptObject
+
+FORMAT = 1
+
+DEAD_LETTERS = "dead-letters"
+"""The folder of the output that holds what could not be processed; no sink may take it."""
+
+SUFFIXES = {
+    "json": (".json", ".jsonl", ".ndjson"),
+    "csv": (".csv",),
+    "parquet": (".parquet",),
+}
+"""How the names of a format's files end, before `.gz` or `.zst`."""
+
+COMPRESSED = (".gz", ".zst")
+
+_UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".swp")
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What the coordinator knows of a plan.
+
+    Attributes:
+        pipeline: The pipeline's name, under which its state is kept.
+        fingerprint: Of the plan; state written under another one is not touched.
+        meaning: The lines that the fingerprint is made of, so that a change can be named.
+        kind: The format of the input files.
+        prefix: The folder of the input files.
+        sink: The folder of the output files.
+        shuffles: Whether a reduce stage follows the map stage.
+    """
+
+    pipeline: str
+    fingerprint: str
+    meaning: tuple[str, ...]
+    kind: str
+    prefix: str
+    sink: str
+    shuffles: bool
+
+    def takes(self, key: str) -> bool:
+        """Whether an object belongs to the source: below its prefix, with a name that fits its format.
+
+        Hidden names (beginning with `.` or `_`) and names of unfinished files do not.
+        """
+        return key.startswith(f"{self.prefix}/") and self.fits(key.rsplit("/", maxsplit=1)[-1])
+
+    def fits(self, name: str) -> bool:
+        """Whether a file's name fits the source's format; a name without any suffix does."""
+        lowered = name.lower()
+        if not name or lowered.startswith((".", "_")) or lowered.endswith(_UNFINISHED):
+            return False
+        for suffix in COMPRESSED:
+            lowered = lowered.removesuffix(suffix)
+        return lowered.endswith(SUFFIXES[self.kind]) or "." not in lowered
+
+    def to_json(self) -> str:
+        """The outline as a document."""
+        return json.dumps({"format": FORMAT} | asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Outline":
+        """The outline from its document.
+
+        Raises:
+            CorruptObject: The document is of another format.
+        """
+        document = json.loads(text)
+        if document.pop("format", None) != FORMAT:
+            raise CorruptObject(
+                "a plan document of an unknown format; build the layer again with `make build`"
+            )
+        return cls(**document | {"meaning": tuple(document["meaning"])})

@@ -1,0 +1,64 @@
+"""A pane: one emission of one window of one key, and the columns that every output row has.
+
+Timing follows from the watermark alone: `early` while the watermark is before the window's end, `on_time`
+in the epoch in which it passes the end, `late` after it. A window whose first element came behind the
+watermark is therefore `late` from its first pane on.
+"""
+
+from enum import StrEnum
+
+import polars as pl
+
+WINDOW_START = "window_start"
+WINDOW_END = "window_end"
+TIMING = "pane_timing"
+INDEX = "pane_index"
+IS_LAST = "pane_is_last"
+OP = "op"
+EMITTED_AT = "emitted_at"
+
+PANE_COLUMNS = (WINDOW_START, WINDOW_END, TIMING, INDEX, IS_LAST, OP, EMITTED_AT)
+"""The columns that a pane has beside its key and its values; no step of a pipeline may take these names."""
+
+MOMENT = pl.Datetime("us", "UTC")
+
+PANE_SCHEMA: dict[str, pl.DataType] = {
+    WINDOW_START: MOMENT,
+    WINDOW_END: MOMENT,
+    TIMING: pl.String(),
+    INDEX: pl.Int64(),
+    IS_LAST: pl.Boolean(),
+    OP: pl.String(),
+    EMITTED_AT: MOMENT,
+}
+
+
+class Timing(StrEnum):
+    """Where a pane lies relative to the watermark's passing of its window's end."""
+
+    EARLY = "early"
+    ON_TIME = "on_time"
+    LATE = "late"
+
+
+class Op(StrEnum):
+    """What a pane does to a table of results."""
+
+    INSERT = "insert"
+
+
+def timing(end: pl.Expr, before: int, after: int) -> pl.Expr:
+    """The timing of panes that fire in an epoch, from their windows' end.
+
+    Args:
+        end: The windows' end, Int64 microseconds.
+        before: The watermark before the epoch.
+        after: The watermark at the epoch's end.
+    """
+    return (
+        pl.when(end > after)
+        .then(pl.lit(Timing.EARLY.value))
+        .when(end > before)
+        .then(pl.lit(Timing.ON_TIME.value))
+        .otherwise(pl.lit(Timing.LATE.value))
+    )

@@ -1,0 +1,364 @@
+"""The pipeline that a user writes: what, where, when and how, as a chain of steps.
+
+A `Stream` is immutable: each method gives a new one, with one more step. Mistakes are found here, while
+the pipeline is built, with a message that names the step and the mend.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+
+from tidegate.accumulation import ACCUMULATING, DISCARDING, Accumulation
+from tidegate.aggregates import Aggregate
+from tidegate.errors import PipelineError
+from tidegate.grouping import Grouping, Windowing
+from tidegate.panes import PANE_COLUMNS, PANE_SCHEMA
+from tidegate.sinks.sink import Sink
+from tidegate.sources.formats import Format, check_schema
+from tidegate.sources.source import Source, check_prefix
+from tidegate.steps import HIDDEN, FilterExpression, FlatMap, NarrowStep, Row, Select, WithColumns
+from tidegate.timestamps import Duration, microseconds
+from tidegate.triggers import Trigger
+from tidegate.watermarks import BoundedDelay
+from tidegate.windows import WindowFn
+
+Dtype = pl.DataType | type[pl.DataType]
+UserSchema = Mapping[str, Dtype]
+EventTime = str | pl.Expr
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+
+
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """Rows of one schema on their way from a source to a sink.
+
+    Start one with `read_json`, `read_csv` or `read_parquet`; end it with `write_json` or `write_parquet`.
+    Before `agg` its rows are elements, after it they are panes.
+    """
+
+    source: Source
+    schema: Mapping[str, pl.DataType]
+    before: tuple[NarrowStep, ...] = ()
+    windowing: Windowing | None = None
+    grouping: Grouping | None = None
+    after: tuple[NarrowStep, ...] = ()
+
+    # What happens to single rows
+
+    def map(self, function: Callable[[Row], Row], schema: UserSchema | None = None) -> "Stream":
+        """Each row becomes the row that a Python function returns for it.
+
+        Args:
+            function: From a row as a `dict` to a row. It must give the same row each time for results to
+                be exact. A row for which it raises becomes a dead letter.
+            schema: The columns of the new rows with their types; the same as before if left out.
+
+        Example:
+            >>> scores.map(lambda row: row | {"team": row["team"].strip()})  # doctest: +SKIP
+        """
+        return self._function_step("map", function, lambda row: (function(row),), schema)
+
+    def flat_map(
+        self, function: Callable[[Row], Iterable[Row]], schema: UserSchema | None = None
+    ) -> "Stream":
+        """Each row becomes the rows, none or several, that a Python function returns for it.
+
+        Args:
+            function: From a row as a `dict` to rows; as for `map`.
+            schema: The columns of the new rows with their types; the same as before if left out.
+        """
+        return self._function_step("flat_map", function, function, schema)
+
+    def filter(self, predicate: pl.Expr | Callable[[Row], bool]) -> "Stream":
+        """Keeps the rows for which an expression or a Python function is true.
+
+        Raises:
+            PipelineError: The expression is not Boolean, or names an unknown column.
+
+        Example:
+            >>> scores.filter(pl.col("score") > 0)  # doctest: +SKIP
+        """
+        if isinstance(predicate, pl.Expr):
+            return self._step(FilterExpression(self._label("filter"), predicate))
+        return self._function_step("filter", predicate, lambda row: (row,) if predicate(row) else (), None)
+
+    def with_columns(self, *expressions: pl.Expr, **named: pl.Expr) -> "Stream":
+        """Adds columns, or replaces those of the same name, by row-by-row expressions.
+
+        Example:
+            >>> scores.with_columns(double=pl.col("score") * 2)  # doctest: +SKIP
+        """
+        return self._step(
+            WithColumns(self._label("with_columns"), _expressions(expressions, named), self._pane_columns())
+        )
+
+    def select(self, *columns: str | pl.Expr, **named: pl.Expr) -> "Stream":
+        """Keeps the named columns and expressions only; after `agg` the pane's own columns stay too.
+
+        Example:
+            >>> scores.select("team", points=pl.col("score"))  # doctest: +SKIP
+        """
+        return self._step(Select(self._label("select"), _expressions(columns, named), self._pane_columns()))
+
+    # The four questions
+
+    def window(self, window_fn: WindowFn, allowed_lateness: Duration = "0s") -> "Stream":
+        """*Where* in event time: the windows that elements are grouped in.
+
+        Args:
+            window_fn: `FixedWindows` or `GlobalWindows`.
+            allowed_lateness: How far the watermark may be past a window's end before its state is removed
+                and further elements are dropped (and counted).
+        """
+        self._not_after_agg("window")
+        lateness = microseconds(allowed_lateness)
+        return replace(self, windowing=Windowing(window_fn, allowed_lateness=lateness))
+
+    def trigger(self, trigger: Trigger, *, allow_unsafe_trigger: bool = False) -> "Stream":
+        """*When* in processing time: what makes a window emit a pane.
+
+        Args:
+            trigger: Such as `AfterWatermark(late=AfterCount(1))`, which is the default.
+            allow_unsafe_trigger: Accept a trigger that can finish and then lose data, or can never fire.
+        """
+        windowing = self._windowing("trigger")
+        return replace(
+            self, windowing=replace(windowing, trigger=trigger, allow_unsafe_trigger=allow_unsafe_trigger)
+        )
+
+    def accumulate(self, accumulation: Accumulation) -> "Stream":
+        """*How* refinements of a window relate: `DISCARDING` (the default) or `ACCUMULATING`."""
+        windowing = self._windowing("accumulate")
+        if accumulation not in (DISCARDING, ACCUMULATING):
+            raise PipelineError(
+                "accumulate", f"{accumulation!r} is unknown", "Give DISCARDING or ACCUMULATING."
+            )
+        return replace(self, windowing=replace(windowing, accumulation=accumulation))
+
+    def group_by(self, *keys: str | pl.Expr, **named: pl.Expr) -> "GroupedStream":
+        """The key of the groups: columns or row-by-row expressions. Follow it with `agg`."""
+        windowing = self._windowing("group_by")
+        stream = self
+        expressions = _expressions(keys, named)
+        names = [
+            name for each in expressions for name in Select("group_by", (each,)).schema_after(self.schema)
+        ]
+        if any(not each.meta.is_column() for each in expressions):
+            stream = self._step(WithColumns("group_by", expressions))
+        windowing.check(self.source.watermark)
+        return GroupedStream(stream, windowing, tuple(names))
+
+    # Sinks
+
+    def write_json(self, prefix: str) -> "Output":
+        """Writes the rows as lines of JSON below a prefix; times are ISO 8601 in UTC."""
+        return Output(self, Sink("json", check_prefix("write_json", prefix)))
+
+    def write_parquet(self, prefix: str) -> "Output":
+        """Writes the rows as zstd Parquet files below a prefix."""
+        return Output(self, Sink("parquet", check_prefix("write_parquet", prefix)))
+
+    def _pane_columns(self) -> tuple[str, ...]:
+        return PANE_COLUMNS if self.grouping else ()
+
+    def _label(self, verb: str) -> str:
+        return f"step {len(self.before) + len(self.after) + 1} ({verb})"
+
+    def _step(self, step: NarrowStep) -> "Stream":
+        schema = step.schema_after(self.schema)
+        if self.grouping:
+            return replace(self, schema=schema, after=(*self.after, step))
+        return replace(self, schema=schema, before=(*self.before, step))
+
+    def _function_step(
+        self,
+        verb: str,
+        original: Callable[..., Any],
+        function: Callable[[Row], Iterable[Row]],
+        schema: UserSchema | None,
+    ) -> "Stream":
+        label = self._label(verb)
+        if not callable(original):
+            raise PipelineError(label, f"{original!r} cannot be called", "Give a function of one row.")
+        columns = None if schema is None else _schema(label, schema)
+        return self._step(FlatMap(label, verb, function, columns, original, self._pane_columns()))
+
+    def _not_after_agg(self, step: str) -> None:
+        if self.grouping:
+            raise PipelineError(
+                step,
+                "it comes after agg, and panes cannot be windowed or grouped again yet",
+                "Window once, before group_by(...).agg(...).",
+            )
+
+    def _windowing(self, step: str) -> Windowing:
+        self._not_after_agg(step)
+        if self.windowing is None:
+            raise PipelineError(
+                step, "no window is set", "Call .window(...) before it, such as .window(FixedWindows('2m'))."
+            )
+        return self.windowing
+
+
+@dataclass(frozen=True, eq=False)
+class GroupedStream:
+    """A stream with its key chosen; `agg` says what is computed for each key and window."""
+
+    stream: Stream
+    windowing: Windowing
+    keys: tuple[str, ...]
+
+    def agg(self, **aggregates: Aggregate) -> Stream:
+        """*What* is computed, one output column a keyword.
+
+        Returns:
+            A stream of panes: the key columns, `window_start`, `window_end`, the values, `pane_timing`,
+            `pane_index`, `pane_is_last`, `op` and `emitted_at`.
+
+        Raises:
+            PipelineError: No aggregate, a name that is taken, or an input that does not fit.
+
+        Example:
+            >>> scores.group_by("team").agg(total=tg.sum("score"), games=tg.count())  # doctest: +SKIP
+        """
+        if not aggregates:
+            raise PipelineError("agg", "nothing is computed", "Give for example total=tg.sum('score').")
+        for name in (*aggregates, *self.keys):
+            if name in PANE_COLUMNS or name.startswith(HIDDEN):
+                raise PipelineError("agg", f"the name {name} belongs to the system", "Choose another name.")
+        for name in aggregates:
+            if name in self.keys:
+                raise PipelineError("agg", f"{name} is already a key column", "Choose another name.")
+        schema = self.stream.schema
+        bound = tuple(each.bind(name, schema) for name, each in aggregates.items())
+        grouping = Grouping({name: schema[name] for name in self.keys}, self.windowing, bound)
+        values = {each.name: each.dtype for each in bound}
+        panes = dict(PANE_SCHEMA)
+        head = {name: panes.pop(name) for name in ("window_start", "window_end")}
+        return replace(
+            self.stream, grouping=grouping, windowing=None, schema=grouping.keys | head | values | panes
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Output:
+    """A stream that ends in a sink."""
+
+    stream: Stream
+    sink: Sink
+
+
+@dataclass(frozen=True, eq=False)
+class Pipeline:
+    """A named pipeline, ready to run.
+
+    Args:
+        name: Letters, digits, `.`, `_` and `-`; state is kept under it, so it stays the same for good.
+        output: What `write_json` or `write_parquet` gave.
+
+    Raises:
+        PipelineError: The name cannot be used, or the output does not end in a sink.
+    """
+
+    name: str
+    output: Output
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise PipelineError(
+                f"Pipeline({self.name!r})",
+                "the name cannot be used",
+                "Use 1 to 63 letters, digits, '.', '_' or '-', beginning with a letter or digit.",
+            )
+        if not isinstance(self.output, Output):
+            raise PipelineError(
+                f"Pipeline({self.name!r})",
+                "it has no sink",
+                "End the stream with .write_json('prefix') or .write_parquet('prefix').",
+            )
+
+
+def read_json(prefix: str, *, schema: UserSchema, event_time: EventTime, watermark: BoundedDelay) -> Stream:
+    """A stream of the JSON lines of the files below a prefix.
+
+    Args:
+        prefix: The folder of the files, relative to the input: `.json`, `.jsonl` and `.ndjson`, also with
+            `.gz` or `.zst`.
+        schema: The columns with their Polars types. Other fields of a record are ignored, missing ones
+            are null. A `Datetime` is an ISO 8601 text, or a number in its unit since 1970, in UTC.
+        event_time: The column, or the expression, that says when the event happened.
+        watermark: How far event time is known to be complete, such as `BoundedDelay("10s")`.
+
+    Raises:
+        PipelineError: A type that cannot be read, or an event time that is no `Datetime`.
+    """
+    return _read("json", prefix, schema, event_time, watermark, ())
+
+
+def read_csv(
+    prefix: str,
+    *,
+    schema: UserSchema,
+    event_time: EventTime,
+    watermark: BoundedDelay,
+    null_values: Sequence[str] = (),
+) -> Stream:
+    """A stream of the records of CSV files with a header (`.csv`, also with `.gz` or `.zst`).
+
+    Args:
+        prefix: As for `read_json`.
+        schema: The columns to read, found by the header's names, with their types. An empty field is null.
+        event_time: As for `read_json`.
+        watermark: As for `read_json`.
+        null_values: Texts that mean null, such as `("NA",)`.
+    """
+    return _read("csv", prefix, schema, event_time, watermark, tuple(null_values))
+
+
+def read_parquet(
+    prefix: str, *, schema: UserSchema, event_time: EventTime, watermark: BoundedDelay
+) -> Stream:
+    """A stream of the rows of Parquet files; the arguments are those of `read_json`."""
+    return _read("parquet", prefix, schema, event_time, watermark, ())
+
+
+def _read(
+    kind: Format,
+    prefix: str,
+    schema: UserSchema,
+    event_time: EventTime,
+    watermark: BoundedDelay,
+    null_values: tuple[str, ...],
+) -> Stream:
+    label = f"read_{kind}({prefix!r})"
+    columns = _schema(label, schema)
+    check_schema(columns)
+    if not isinstance(watermark, BoundedDelay):
+        raise PipelineError(label, f"{watermark!r} is no watermark", "Give for example BoundedDelay('10s').")
+    expression = pl.col(event_time) if isinstance(event_time, str) else event_time
+    source = Source(kind, check_prefix(label, prefix), columns, expression, watermark, null_values)
+    source.check(label)
+    return Stream(source, columns)
+
+
+def _schema(label: str, schema: UserSchema) -> dict[str, pl.DataType]:
+    columns = {name: dtype() if isinstance(dtype, type) else dtype for name, dtype in schema.items()}
+    for name, dtype in columns.items():
+        if name.startswith(HIDDEN) or not name:
+            raise PipelineError(label, f"the column name {name!r} cannot be used", "Choose another name.")
+        if not isinstance(dtype, pl.DataType):
+            raise PipelineError(
+                label, f"{name} has the type {dtype!r}", "Give a Polars type, such as pl.Int64."
+            )
+    if not columns:
+        raise PipelineError(label, "the schema is empty", "Name the columns with their types.")
+    return columns
+
+
+def _expressions(positional: Sequence[str | pl.Expr], named: Mapping[str, pl.Expr]) -> tuple[pl.Expr, ...]:
+    first = tuple(pl.col(each) if isinstance(each, str) else each for each in positional)
+    return (*first, *(expression.alias(name) for name, expression in named.items()))

@@ -1,0 +1,138 @@
+"""The plan: a pipeline's graph as named stages, cut where data must be shuffled.
+
+Narrow steps fuse into one stage; a wide step (a grouping) cuts: what is before it runs in map tasks, what
+it does and what follows runs in reduce tasks. The words are those of RDDs (NSDI 2012, section 4): a plan is
+a lineage, and any object of an epoch can be computed again from it and the epoch's record.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tidegate.grouping import Grouping
+from tidegate.limits import KEY_GROUPS
+from tidegate.outline import Outline
+from tidegate.pipeline import Pipeline
+from tidegate.sinks.sink import Sink
+from tidegate.sources.source import Source
+from tidegate.steps import NarrowStep
+
+
+class Dependency(StrEnum):
+    """How a stage depends on what comes before it."""
+
+    NARROW = "narrow"
+    """Each task reads its own slice of the input."""
+
+    WIDE = "wide"
+    """Each task reads a range of key groups from all tasks before it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """Steps between two shuffles.
+
+    Attributes:
+        name: `map` or `reduce`.
+        steps: The narrow steps; in a reduce stage they follow the grouping.
+        combine: What the stage combines before it shuffles; None if it ends in the sink.
+        reduce: What the stage groups; None if its dependency is narrow.
+    """
+
+    name: str
+    dependency: Dependency
+    steps: tuple[NarrowStep, ...]
+    combine: Grouping | None = None
+    reduce: Grouping | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A pipeline as stages, ready for the engine.
+
+    Attributes:
+        columns: The columns that the sink receives, with their types.
+    """
+
+    name: str
+    source: Source
+    stages: tuple[Stage, ...]
+    sink: Sink
+    columns: Mapping[str, object]
+
+    @property
+    def map(self) -> Stage:
+        """The first stage, which reads the input."""
+        return self.stages[0]
+
+    @property
+    def reduce(self) -> Stage | None:
+        """The stage behind the shuffle, if there is one."""
+        return self.stages[1] if len(self.stages) > 1 else None
+
+    @property
+    def grouping(self) -> Grouping | None:
+        """The wide step, if there is one."""
+        return self.map.combine
+
+    @property
+    def calls_python(self) -> bool:
+        """Whether a Python function is called for each row, so that threads would wait for each other."""
+        return any(step.is_python for stage in self.stages for step in stage.steps)
+
+    def meaning(self) -> tuple[str, ...]:
+        """What state depends on, one line a step; two plans with the same lines share their state."""
+        lines = [self.source.describe(), f"watermark={self.source.watermark.describe()}"]
+        for stage in self.stages:
+            if stage.reduce:
+                lines.append(stage.reduce.describe())
+            lines += [step.describe() for step in stage.steps]
+        return tuple(lines)
+
+    def fingerprint(self) -> str:
+        """A hash of what changes the layout or the meaning of state: 16 hexadecimal digits."""
+        text = "\n".join((f"key_groups={KEY_GROUPS}", *self.meaning()))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def outline(self) -> Outline:
+        """What the coordinator has to know of the plan, without the engine and without Polars."""
+        return Outline(
+            pipeline=self.name,
+            fingerprint=self.fingerprint(),
+            meaning=self.meaning(),
+            kind=self.source.kind,
+            prefix=self.source.prefix,
+            sink=self.sink.prefix,
+            shuffles=self.reduce is not None,
+        )
+
+    def explain(self) -> str:
+        """The plan as text for people, one line a step."""
+        lines = [f"pipeline {self.name} (fingerprint {self.fingerprint()})"]
+        for number, stage in enumerate(self.stages):
+            lines.append(f"stage {number}: {stage.name} ({stage.dependency.value} dependency)")
+            if number == 0:
+                lines.append(f"  {self.source.describe()}")
+                lines.append(f"  watermark {self.source.watermark.describe()}")
+            if stage.reduce:
+                lines.append(f"  merge state, fire triggers: {stage.reduce.describe()}")
+            lines += [f"  {step.describe()}" for step in stage.steps]
+            if stage.combine:
+                lines.append(f"  assign windows, combine by {', '.join(stage.combine.keys)}, shuffle")
+        lines.append(f"  {self.sink.describe()}")
+        return "\n".join(lines)
+
+
+def compile_plan(pipeline: Pipeline) -> Plan:
+    """The plan of a pipeline.
+
+    Example:
+        >>> compile_plan(pipeline).explain()  # doctest: +SKIP
+    """
+    stream, sink = pipeline.output.stream, pipeline.output.sink
+    first = Stage("map", Dependency.NARROW, stream.before, combine=stream.grouping)
+    stages: tuple[Stage, ...] = (first,)
+    if stream.grouping:
+        stages += (Stage("reduce", Dependency.WIDE, stream.after, reduce=stream.grouping),)
+    return Plan(pipeline.name, stream.source, stages, sink, dict(stream.schema))

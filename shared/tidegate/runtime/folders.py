@@ -1,0 +1,83 @@
+"""The folders of an embedded run: where input, output and state lie."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.epochs.tasks import TaskStores
+from tidegate.errors import UsageError
+from tidegate.outline import DEAD_LETTERS, Outline
+from tidegate.stores.embedded import LocalObjects
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Input, output and state of an embedded run."""
+
+    input: Path
+    output: Path
+    state: Path
+
+    @classmethod
+    def of(cls, input_folder: Path, output_folder: Path, state_folder: Path | None) -> "Folders":
+        """The folders; state lies beside the output unless it is given.
+
+        Beside and not inside, so that whoever reads the output folder finds nothing but output in it.
+
+        Raises:
+            UsageError: The input is no folder, or two of them are the same.
+        """
+        output = output_folder.resolve()
+        state = state_folder.resolve() if state_folder else output.with_name(f"{output.name}.state")
+        if not input_folder.is_dir():
+            raise UsageError(
+                f"there is no folder {input_folder}; give the folder of the input files with --input"
+            )
+        folders = (input_folder.resolve(), output, state)
+        if len(set(folders)) < len(folders):
+            raise UsageError("input, output and state must be three folders")
+        for folder in folders[1:]:
+            if folder.exists() and not folder.is_dir():
+                raise UsageError(f"{folder} is a file; give a folder")
+        return cls(*folders)
+
+    def stores(self) -> TaskStores:
+        """The stores that tasks work on.
+
+        Raises:
+            UsageError: A folder cannot be written.
+        """
+        try:
+            return TaskStores(LocalObjects(self.input), LocalObjects(self.state), LocalObjects(self.output))
+        except OSError as error:
+            raise UsageError(f"{error.filename} cannot be used: {error.strerror}") from None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other runs away from the same state.
+
+        Raises:
+            UsageError: Another run uses it, or the folder cannot be written.
+        """
+        try:
+            self.state.mkdir(parents=True, exist_ok=True)
+            self.output.mkdir(parents=True, exist_ok=True)
+            lock = (self.state / "lock").open("w")
+        except OSError as error:
+            raise UsageError(f"{error.filename} cannot be written: {error.strerror}") from None
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(
+                    f"another run uses the state in {self.state}; wait for it, or stop it"
+                ) from None
+            yield
+
+    def clear_unfinished(self, outline: Outline) -> None:
+        """Removes what killed writers left half-written; only while this run alone has the folders."""
+        LocalObjects(self.state).clear_unfinished(outline.pipeline)
+        for folder in (outline.sink, DEAD_LETTERS):
+            LocalObjects(self.output).clear_unfinished(folder)

@@ -1,0 +1,38 @@
+"""What the Lambda handlers call that run tasks: map, reduce, and the one that runs a small epoch.
+
+Nothing here imports boto3, so that map and reduce functions start without it.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from tidegate.epochs.result import Task
+from tidegate.epochs.tasks import TaskStores
+from tidegate.epochs.tasks import run_task as run
+from tidegate.plan import Plan, compile_plan
+from tidegate.runtime.buckets import Environment, bucket
+from tidegate.runtime.loading import load_pipeline
+
+
+def run_task(environment: Environment, task: Mapping[str, Any], attempt: str) -> dict[str, Any]:
+    """Runs a task of an epoch.
+
+    Args:
+        environment: The function's environment.
+        task: `epoch`, `stage` (`map`, `reduce` or `epoch`) and `task`.
+        attempt: A name that no other attempt has, such as the request's.
+    """
+    wanted = Task(int(task["epoch"]), str(task["stage"]), int(task["task"]))
+    stores = TaskStores(
+        input=bucket(environment, "TIDEGATE_INPUT_BUCKET"),
+        state=bucket(environment, "TIDEGATE_STATE_BUCKET"),
+        output=bucket(environment, "TIDEGATE_OUTPUT_BUCKET"),
+    )
+    run(_plan(environment["TIDEGATE_PIPELINE"]), stores, wanted, attempt)
+    return {"epoch": wanted.epoch, "stage": wanted.stage, "task": wanted.number}
+
+
+@cache
+def _plan(reference: str) -> Plan:
+    return compile_plan(load_pipeline(reference))

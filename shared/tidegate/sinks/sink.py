@@ -1,0 +1,46 @@
+"""A sink: where a pipeline's rows go, and as which bytes."""
+
+from dataclasses import dataclass
+from io import BytesIO
+
+import polars as pl
+
+ISO_8601 = "%Y-%m-%dT%H:%M:%S%.f"
+
+
+@dataclass(frozen=True)
+class Sink:
+    """Files of one format below one prefix of the output.
+
+    Attributes:
+        kind: `json` (one object a line) or `parquet`.
+        prefix: Without a slash at its ends.
+    """
+
+    kind: str
+    prefix: str
+
+    def encode(self, rows: pl.DataFrame) -> bytes:
+        """The rows as a file; the same rows always give the same bytes."""
+        if self.kind == "parquet":
+            buffer = BytesIO()
+            rows.write_parquet(buffer, compression="zstd", statistics=True)
+            return buffer.getvalue()
+        return (
+            rows.with_columns(_iso(name, dtype) for name, dtype in rows.schema.items())
+            .write_ndjson()
+            .encode()
+        )
+
+    def describe(self) -> str:
+        """One line for people; where rows go does not change what state means."""
+        return f"write_{self.kind}({self.prefix!r})"
+
+
+def _iso(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A moment as ISO 8601 in UTC, with as many digits as it is exact to; other columns as they are."""
+    column = pl.col(name)
+    if not isinstance(dtype, pl.Datetime):
+        return column
+    utc = column.dt.convert_time_zone("UTC") if dtype.time_zone else column
+    return utc.dt.strftime(f"{ISO_8601}Z")

@@ -1,0 +1,128 @@
+"""Parquet files: columns by name, cast only where no value can change.
+
+A column may have another type than the schema says if every value of it is one of the schema's type:
+narrower integers and floats, dates for datetimes, dictionaries for texts, nulls. A `Datetime` may have any
+unit and time zone: the moment counts, in UTC, and digits beyond the unit are cut off as in texts. Floats that
+are not finite and datetimes outside the years 1 to 9999 make their row a dead letter, as in other formats.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+import polars as pl
+from tidegate.sources import iso8601
+from tidegate.sources.records import LINE, DeadLetter, Records, UnreadableFile, readable
+from tidegate.sources.values import FLOATS, INTEGERS
+
+_FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError)
+
+
+def read_parquet(data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int) -> Records:
+    """The records of a Parquet file.
+
+    Raises:
+        UnreadableFile: It is damaged, lacks a column, has one of a type that does not fit, or has more rows
+            than fit into `max_bytes`.
+    """
+    _check(data, schema, max_bytes)
+    try:
+        stored = pl.read_parquet(BytesIO(data), columns=list(schema), hive_partitioning=False)
+    except _FAILURES as error:
+        raise UnreadableFile(f"damaged Parquet: {_first_line(error)}") from None
+    columns = [_typed(stored[name], dtype) for name, dtype in schema.items()]
+    places = pl.int_range(1, stored.height + 1, dtype=pl.UInt64, eager=True).alias(LINE)
+    frame = pl.DataFrame([*columns, places])
+    reasons: dict[int, str] = {}
+    for typed, name in zip(columns, schema, strict=True):
+        for row in (stored[name].is_not_null() & typed.is_null()).arg_true():
+            reasons.setdefault(row, f"{name}: the value does not fit into {typed.dtype}")
+
+    def texts(lines: Sequence[int]) -> list[str]:
+        return _row_texts(data, lines)
+
+    if not reasons:
+        return Records(frame, [], texts)
+    bad = sorted(reasons)
+    lines = [row + 1 for row in bad]
+    dead = [
+        DeadLetter(line, reasons[row], text) for line, row, text in zip(lines, bad, texts(lines), strict=True)
+    ]
+    return Records(frame.filter(~pl.col(LINE).is_in(lines)), dead, texts)
+
+
+def _check(data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int) -> None:
+    try:
+        found = pl.read_parquet_schema(BytesIO(data))
+        rows = pl.scan_parquet(BytesIO(data), hive_partitioning=False).select(pl.len()).collect().item()
+    except _FAILURES as error:
+        raise UnreadableFile(f"damaged Parquet: {_first_line(error)}") from None
+    for name, dtype in schema.items():
+        if name not in found:
+            raise UnreadableFile(f"there is no column {name}; the file has {', '.join(found)}"[:1_000])
+        if not _lossless(found[name], dtype):
+            raise UnreadableFile(f"{name}: the file has {found[name]}, which is not always a {dtype}")
+    if rows * len(schema) > max_bytes:
+        raise UnreadableFile(f"the file has more than {max_bytes:,} bytes of content")
+
+
+def _lossless(source: pl.DataType, target: pl.DataType) -> bool:
+    if source == target or source == pl.Null():
+        return True
+    if source in INTEGERS and target in INTEGERS:
+        return INTEGERS[target][0] <= INTEGERS[source][0] and INTEGERS[source][1] <= INTEGERS[target][1]
+    if source in INTEGERS and target in FLOATS:
+        return INTEGERS[source][1] <= (2**24 if target == pl.Float32() else 2**53)
+    if isinstance(target, pl.Datetime):
+        return isinstance(source, pl.Datetime) or source == pl.Date()
+    if target == pl.String():
+        return isinstance(source, pl.Categorical | pl.Enum)
+    return source == pl.Float32() and target == pl.Float64()
+
+
+def _typed(column: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """The column in its type; null where a value does not fit."""
+    if isinstance(dtype, pl.Datetime) and column.dtype != pl.Null():
+        return _moments(column, dtype.time_unit).cast(dtype)
+    if dtype == pl.Date() and column.dtype != pl.Null():
+        days = column.to_physical()
+        return days.set(~days.is_between(iso8601.FIRST_DAY, iso8601.LAST_DAY), None).cast(dtype)
+    typed = column.cast(dtype)
+    return typed.set(~typed.is_finite(), None) if dtype in FLOATS else typed
+
+
+def _moments(column: pl.Series, unit: str) -> pl.Series:
+    if isinstance(column.dtype, pl.Datetime):
+        per_unit = iso8601.PER_SECOND[column.dtype.time_unit]
+        moments = column.to_physical()
+    else:
+        per_unit = iso8601.PER_SECOND["ms"]
+        days = column.to_physical().cast(pl.Int64)
+        moments = days * 86_400_000
+    wanted = iso8601.PER_SECOND[unit]
+    first, last = iso8601.bounds(unit)
+    if per_unit >= wanted:
+        moments = moments // (per_unit // wanted)
+        return moments.set(~moments.is_between(first, last), None)
+    factor = wanted // per_unit
+    # Compared before the product, which would wrap around unseen.
+    fitting = moments.is_between(-(-first // factor), last // factor)
+    return moments.set(~fitting, None) * factor
+
+
+def _row_texts(data: bytes, lines: Sequence[int]) -> list[str]:
+    try:
+        rows = pl.read_parquet(BytesIO(data), hive_partitioning=False)
+        rows = rows[[line - 1 for line in lines]]
+    except _FAILURES:
+        return [""] * len(lines)
+    try:
+        named = rows.to_dicts()
+    except _FAILURES:
+        # A date that Python has no type for: its number is better than nothing.
+        named = rows.select(pl.all().to_physical()).to_dicts()
+    return [readable(json.dumps(row, ensure_ascii=False, default=str).encode()) for row in named]
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).split("\n", maxsplit=1)[0][:200]

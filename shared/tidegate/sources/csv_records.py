@@ -1,0 +1,117 @@
+"""CSV records by Python's `csv` module: the meaning of quotes and commas.
+
+Bytes that are no UTF-8 come out as lone surrogates, which UTF-8 cannot have.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from tidegate.sources.records import readable
+
+
+class Record(NamedTuple):
+    """A record, or why it is none.
+
+    Attributes:
+        start: The index of its first line.
+        end: The index behind its last line.
+        fields: Empty when it could not be read.
+        reason: Why it could not be read, else empty.
+    """
+
+    start: int
+    end: int
+    fields: list[str]
+    reason: str
+
+
+class Lines:
+    """The lines of a piece of a file, cut when they are first asked for."""
+
+    def __init__(self, data: bytes, first_line: int = 1) -> None:
+        self._data = data
+        self.first_line = first_line
+        self._lines: list[bytes] | None = None
+
+    def cut(self) -> list[bytes]:
+        """The lines with their ends."""
+        if self._lines is None:
+            self._lines = [line + b"\n" for line in self._data.split(b"\n")]
+            # The file's end is no line end.
+            last = self._lines.pop()[:-1]
+            self._lines += [last] if last else []
+        return self._lines
+
+    def offset(self, count: int) -> int:
+        """The number of bytes in the first lines."""
+        return sum(map(len, self.cut()[:count]))
+
+    def texts(self, lines: Sequence[int]) -> list[str]:
+        """The records that start at these lines, as they stand in the file."""
+        records = (next(Fields(self, line - self.first_line)) for line in lines)
+        return [self.text(record) for record in records]
+
+    def text(self, record: Record) -> str:
+        """A record as it stands in the file, without its line end."""
+        raw = b"".join(self.cut()[record.start : record.end])
+        return readable(raw.removesuffix(b"\n").removesuffix(b"\r"))
+
+
+class Fields(Iterator[Record]):
+    """The records from one line on; blank lines are left out.
+
+    A record whose quotes are wrong is its first line alone, and reading goes on behind that line. So that
+    this takes linear time on any file, it reads only as many lines again as the file has; after that a bad
+    record is all the lines that it seemed to have, each of them a bad record.
+    """
+
+    def __init__(self, lines: Lines, start: int = 0) -> None:
+        self._lines = lines.cut()
+        self._position = start
+        self._again = len(self._lines)
+        self._lost: range = range(0)
+        self._reader = csv.reader(_Source(self), strict=True)
+
+    def __next__(self) -> Record:
+        """The next record."""
+        while True:
+            if self._lost:
+                line, self._lost = self._lost[0], self._lost[1:]
+                return Record(line, line + 1, [], "inside a record whose quotes are wrong")
+            start = self._position
+            try:
+                fields = next(self._reader)
+            except csv.Error as error:
+                return self._bad(start, str(error))
+            if fields:
+                return Record(start, self._position, fields, "")
+
+    def next_line(self) -> str:
+        """The next line for the reader."""
+        if self._position >= len(self._lines):
+            raise StopIteration
+        self._position += 1
+        return self._lines[self._position - 1].decode("utf-8", "surrogateescape")
+
+    def _bad(self, start: int, reason: str) -> Record:
+        more = self._position - start - 1
+        if more <= self._again:
+            self._again -= more
+            self._position = start + 1
+        else:
+            self._lost = range(start + 1, self._position)
+        return Record(start, start + 1, [], f"no CSV: {reason}")
+
+
+class _Source:
+    """Lines for `csv.reader`, which keeps on reading after this has run out once and was set back."""
+
+    def __init__(self, fields: Fields) -> None:
+        self._fields = fields
+
+    def __iter__(self) -> "_Source":
+        return self
+
+    def __next__(self) -> str:
+        return self._fields.next_line()

@@ -1,0 +1,143 @@
+"""CSV as RFC 4180 has it, in UTF-8: a header, commas, quotes that may hold commas, quotes and line ends.
+
+The rules:
+
+- The header names the columns; a column of the schema must be there once, others are ignored.
+- A record has as many fields as the header. Lines end in LF or CRLF; an empty line is no record.
+- An empty field is null, quoted or not, and so is one that equals one of `null_values`.
+- Values follow `values.text_reader`, to the letter: no spaces are taken off.
+- A quote inside a field that does not begin with one is a character like any other.
+- A field has at most `fields.MAX_FIELD_CHARACTERS`.
+- After a record whose quotes are wrong, reading goes on with the next *line*, so that a stray quote costs one
+  record and not the file.
+
+Fields are found first (`fields.py`); then columns are converted whole, and what is left over value by value.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+
+from tidegate.sources import iso8601
+from tidegate.sources.csv_records import Fields, Lines
+from tidegate.sources.fields import FieldReader, is_encodable
+from tidegate.sources.pieces import Piece
+from tidegate.sources.records import BYTE_ORDER_MARK, LINE, DeadLetter, Records, UnreadableFile
+from tidegate.sources.values import (
+    BOOLEANS,
+    FLOATS,
+    INTEGER,
+    INTEGERS,
+    NUMBER,
+    Value,
+    series,
+    stored,
+    text_reader,
+    within,
+)
+
+MAX_HEADER_BYTES = 1024 * 1024
+"""The header, with any blank lines before it, is shorter than this."""
+
+
+def read_csv(data: bytes, schema: Mapping[str, pl.DataType], null_values: Sequence[str] = ()) -> Records:
+    """The records of an uncompressed CSV file.
+
+    Raises:
+        UnreadableFile: There is no header, or it lacks a column of the schema or has it twice.
+    """
+    content = data.removeprefix(BYTE_ORDER_MARK)
+    header, body = _header(content)
+    _check_header(header, schema)
+    frame, dead = FieldReader(len(header), [(name, header.index(name)) for name in schema]).read(body)
+    lines = Lines(content)
+    typed, reasons = _typed(frame, schema, null_values)
+    if reasons:
+        bad = pl.Series(sorted(reasons), dtype=pl.UInt32)
+        places = frame[LINE].gather(bad).to_list()
+        texts = lines.texts(places)
+        dead += [
+            DeadLetter(line, reasons[row], text) for line, row, text in zip(places, bad, texts, strict=True)
+        ]
+        typed = typed.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(bad.implode()))
+    return Records(typed, sorted(dead, key=lambda letter: letter.line), lines.texts)
+
+
+def _header(content: bytes) -> tuple[list[str], Piece]:
+    """The names, and what follows the header."""
+    lines = Lines(content[:MAX_HEADER_BYTES])
+    record = next(Fields(lines), None)
+    if record is None:
+        raise UnreadableFile("the file is empty, without even a header")
+    if record.reason:
+        raise UnreadableFile(f"the header cannot be read: {record.reason}")
+    end = lines.offset(record.end)
+    if end == MAX_HEADER_BYTES:
+        raise UnreadableFile(f"the header has more than {MAX_HEADER_BYTES:,} bytes")
+    return record.fields, Piece(content[end:], record.end + 1)
+
+
+def _check_header(header: list[str], schema: Mapping[str, pl.DataType]) -> None:
+    if not all(map(is_encodable, header)):
+        raise UnreadableFile("the header cannot be read: no UTF-8")
+    for name in schema:
+        if name not in header:
+            raise UnreadableFile(f"there is no column {name}; the header has {', '.join(header)}"[:1_000])
+        if header.count(name) > 1:
+            raise UnreadableFile(f"the header has the column {name} more than once")
+
+
+def _typed(
+    frame: pl.DataFrame, schema: Mapping[str, pl.DataType], null_values: Sequence[str]
+) -> tuple[pl.DataFrame, dict[int, str]]:
+    """The frame in the types of the schema, and the reason for each row that has no value of a type."""
+    nulls = pl.Series(["", *null_values], dtype=pl.String)
+    reasons: dict[int, str] = {}
+    columns: list[pl.Series] = []
+    for name, dtype in schema.items():
+        texts = frame[name]
+        texts = texts.set(texts.is_in(nulls.implode()), None)
+        values = _converted(texts, dtype)
+        left = (texts.is_not_null() & values.is_null()).arg_true()
+        if len(left):
+            found: list[Value] = []
+            read = text_reader(dtype)
+            for row, text in zip(left, texts.gather(left), strict=True):
+                try:
+                    found.append(read(text))
+                except ValueError as error:
+                    reasons.setdefault(row, f"{name}: {error}")
+                    found.append(None)
+            values = values.scatter(left, series(name, found, dtype))
+        columns.append(values)
+    return pl.DataFrame([*columns, frame[LINE]]), reasons
+
+
+def _converted(texts: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """The values of a column of texts; null where `text_reader` must decide."""
+    if dtype == pl.String():
+        return texts
+    if dtype in INTEGERS:
+        return _matching(texts, INTEGER).cast(dtype, strict=False)
+    if dtype in FLOATS:
+        numbers = _matching(texts, NUMBER).cast(stored(dtype), strict=False).cast(dtype)
+        return numbers.set(~numbers.is_finite(), None)
+    if isinstance(dtype, pl.Datetime):
+        return _moments(texts, dtype.time_unit).cast(dtype)
+    if dtype == pl.Date():
+        return iso8601.dates(texts).cast(dtype)
+    return texts.replace_strict(BOOLEANS, default=None, return_dtype=pl.Boolean)
+
+
+def _moments(texts: pl.Series, unit: str) -> pl.Series:
+    integers = _matching(texts, INTEGER)
+    if integers.null_count() == len(texts):
+        return iso8601.datetimes(texts, unit)
+    moments = within(integers.cast(pl.Int64, strict=False), *iso8601.bounds(unit))
+    if integers.null_count() == texts.null_count():
+        return moments
+    return moments.zip_with(moments.is_not_null(), iso8601.datetimes(texts, unit))
+
+
+def _matching(texts: pl.Series, pattern: str) -> pl.Series:
+    return texts.set(~texts.str.contains(f"^(?:{pattern})$"), None)

@@ -1,0 +1,268 @@
+"""NDJSON: one JSON object a line, in UTF-8, lines ending in LF or CRLF.
+
+`_SlowReader` is the meaning: Python's JSON decoder, with these rules.
+
+- Missing keys and `null` are null; keys outside the schema are ignored; of equal keys the first counts.
+- Values follow `values.json_reader`. `NaN` and `Infinity` are no JSON, wherever they stand.
+- Nesting goes `MAX_NESTING` levels deep at most.
+- A line of spaces, tabs and carriage returns is blank and no record. A byte order mark may open the file.
+
+`_fast` gives the same rows with Polars' multi-threaded parser, and leaves to the other what that one refuses or
+reads otherwise: numbers in String columns (it takes their text), half surrogate pairs (it makes up
+characters), and deeper nesting.
+"""
+
+import contextlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import polars as pl
+from tidegate.sources import iso8601
+from tidegate.sources.pieces import Piece, Result, read_pieces
+from tidegate.sources.records import BYTE_ORDER_MARK, LINE, DeadLetter, Records, empty_frame, readable
+from tidegate.sources.values import INTEGERS, Value, json_reader, series, stored, within
+
+MAX_NESTING = 100
+"""Levels of objects and lists in one record; Python's decoder needs stack for each."""
+
+_BLANK = b" \t\r"
+# It matches at every quote, closed or not, so that the time stays linear.
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)')
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+# What Polars makes of a value that is no text. A text can look like that, so it is a suspicion only.
+_NO_TEXT = r"^(?:[\[{]|(?:-?[0-9]+(?:\.[0-9]+)?|true|false)$)"
+_NUMBERS = (pl.Int8(), pl.Int16(), pl.UInt8(), pl.UInt16())
+_PROBED_LINES = 100
+_REFUSALS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+
+
+def read_json_lines(data: bytes, schema: Mapping[str, pl.DataType]) -> Records:
+    """The records of an uncompressed NDJSON file."""
+    content = data.removeprefix(BYTE_ORDER_MARK)
+    slow = _SlowReader(schema)
+    frame, dead = read_pieces(Piece(content, 1), lambda piece: _fast(piece, schema, slow), slow.read)
+
+    def texts(lines: Sequence[int]) -> list[str]:
+        raw = content.split(b"\n")
+        return [readable(raw[line - 1].removesuffix(b"\r")) for line in lines]
+
+    return Records(frame, dead, texts)
+
+
+class _SlowReader:
+    """Reads line by line; the definition of what a line means."""
+
+    def __init__(self, schema: Mapping[str, pl.DataType]) -> None:
+        self._schema = schema
+        self._readers = [(name, json_reader(dtype)) for name, dtype in schema.items()]
+
+    def read(self, piece: Piece) -> Result:
+        """The records of a piece."""
+        return self.read_lines(
+            (line, raw)
+            for line, raw in enumerate(piece.data.split(b"\n"), piece.first_line)
+            if raw.strip(_BLANK)
+        )
+
+    def read_lines(self, lines: Iterable[tuple[int, bytes]]) -> Result:
+        """The records of lines that are not blank, with their numbers."""
+        rows: list[list[Value]] = []
+        places: list[int] = []
+        dead: list[DeadLetter] = []
+        for line, raw in lines:
+            try:
+                rows.append(self._row(_decode(raw)))
+                places.append(line)
+            except ValueError as error:
+                dead.append(DeadLetter(line, str(error), readable(raw.removesuffix(b"\r"))))
+        columns = [
+            series(name, [row[index] for row in rows], dtype)
+            for index, (name, dtype) in enumerate(self._schema.items())
+        ]
+        return pl.DataFrame([*columns, pl.Series(LINE, places, dtype=pl.UInt64)]), dead
+
+    def _row(self, record: Mapping[str, object]) -> list[Value]:
+        row: list[Value] = []
+        for name, read in self._readers:
+            try:
+                row.append(read(record.get(name)))
+            except ValueError as error:
+                raise ValueError(f"{name}: {error}") from None
+        return row
+
+
+def _decode(raw: bytes) -> dict[str, object]:
+    """The object of one line.
+
+    Raises:
+        ValueError: The line is no JSON object in UTF-8, or nested too deeply.
+    """
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"no UTF-8: {error.reason} at byte {error.start + 1}") from None
+    if _nested_too_deeply(raw):
+        raise ValueError(f"nested more than {MAX_NESTING} levels deep")
+    try:
+        record = _DECODER.decode(text)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"no JSON: {error.msg} at character {error.pos + 1}") from None
+    if not isinstance(record, dict):
+        raise ValueError("JSON, but no object")
+    return record
+
+
+def _nested_too_deeply(raw: bytes) -> bool:
+    if raw.count(b"{") + raw.count(b"[") <= MAX_NESTING:
+        return False
+    depth = 0
+    for byte in _STRING.sub(b"", raw):
+        if byte in b"{[":
+            depth += 1
+            if depth > MAX_NESTING:
+                return True
+        elif byte in b"}]":
+            depth -= 1
+    return False
+
+
+def _first_of_equal_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    return dict(reversed(pairs))
+
+
+def _whole_number(digits: str) -> float:
+    # Python refuses to read integers of thousands of digits; as a float they are infinite.
+    return int(digits) if len(digits) < 640 else float(digits)
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"no JSON: {name}")
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_first_of_equal_keys, parse_int=_whole_number, parse_constant=_no_constant
+)
+
+
+def _fast(piece: Piece, schema: Mapping[str, pl.DataType], slow: _SlowReader) -> Result | None:
+    """The records of a piece without a line that is no JSON; None when there may be one."""
+    if not piece.data.strip(b"\n"):
+        return empty_frame(schema), []
+    if _half_surrogates(piece.data):
+        return None
+    parsed, doubt = _parse(piece.data, {name: _read_as(name, dtype, piece) for name, dtype in schema.items()})
+    if parsed is None or _deep(piece.data, parsed.height):
+        return None
+    lines = _line_numbers(piece, parsed.height)
+    if lines is None:
+        return None
+    columns: list[pl.Series] = []
+    for name, dtype in schema.items():
+        column = parsed[name]
+        typed = _typed(column, dtype)
+        if dtype == pl.String():
+            doubt |= _no_texts(piece.data, column)
+        elif typed.null_count() != column.null_count():
+            doubt |= typed.is_null() & column.is_not_null()
+        columns.append(typed)
+    frame = pl.DataFrame([*columns, lines])
+    return _settled(frame, doubt, piece, slow) if doubt.any() else (frame, [])
+
+
+def _settled(frame: pl.DataFrame, doubt: pl.Series, piece: Piece, slow: _SlowReader) -> Result:
+    """The frame with the rows in doubt read by the slow reader."""
+    raw = piece.data.split(b"\n")
+    doubtful = frame.filter(doubt)[LINE]
+    again, dead = slow.read_lines((line, raw[line - piece.first_line]) for line in doubtful)
+    return pl.concat([frame.filter(~doubt), again]).sort(LINE), dead
+
+
+def _parse(data: bytes, schema: Mapping[str, pl.DataType]) -> tuple[pl.DataFrame | None, pl.Series]:
+    """The rows, and which of them are in doubt; None when a line is no JSON.
+
+    When a value is not of its type Polars can only refuse the file or make nulls of all such values, which then
+    look like those that are really null.
+    """
+    try:
+        frame = pl.read_ndjson(data, schema=schema)
+        return frame, pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
+    except _REFUSALS:
+        pass
+    try:
+        frame = pl.read_ndjson(data, schema=schema, ignore_errors=True)
+        return frame, frame.select(pl.any_horizontal(pl.all().is_null())).to_series()
+    except _REFUSALS:
+        return None, pl.Series(dtype=pl.Boolean)
+
+
+def _read_as(name: str, dtype: pl.DataType, piece: Piece) -> pl.DataType:
+    """The type that Polars is strict in, from which `_typed` goes on."""
+    if isinstance(dtype, pl.Datetime):
+        return pl.Int64() if type(_first_value(piece.data, name)) is int else pl.String()
+    if dtype == pl.Date():
+        return pl.String()
+    return pl.Int64() if dtype in _NUMBERS else stored(dtype)
+
+
+def _first_value(data: bytes, name: str) -> object:
+    """The first value of a key that is not null, as far as the first lines tell."""
+    start = 0
+    for _ in range(_PROBED_LINES):
+        end = data.find(b"\n", start) + 1 or len(data)
+        try:
+            value = _decode(data[start:end].rstrip(b"\n")).get(name)
+        except ValueError:
+            value = None
+        if value is not None or end == len(data):
+            return value
+        start = end
+    return None
+
+
+def _typed(column: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """The column in its type; null where a value needs the slow reader's judgement."""
+    if isinstance(dtype, pl.Datetime):
+        if column.dtype == pl.String():
+            return iso8601.datetimes(column, dtype.time_unit).cast(dtype)
+        return within(column, *iso8601.bounds(dtype.time_unit)).cast(dtype)
+    if dtype == pl.Date():
+        return iso8601.dates(column).cast(dtype)
+    if dtype == pl.Float32():
+        narrow = column.cast(dtype)
+        return narrow.set(~narrow.is_finite(), None)
+    return within(column, *INTEGERS[dtype]).cast(dtype) if dtype in _NUMBERS else column
+
+
+def _half_surrogates(data: bytes) -> bool:
+    # The search for one byte is ten times as fast as that for two, and most files have no escapes.
+    if b"\\" not in data or b"\\u" not in data:
+        return False
+    return len(_SURROGATE.findall(data)) != 2 * len(_SURROGATE_PAIR.findall(data))
+
+
+def _deep(data: bytes, records: int) -> bool:
+    opened = data.count(b"{") + (data.count(b"[") if b"[" in data else 0)
+    return opened - records > MAX_NESTING and any(map(_nested_too_deeply, data.split(b"\n")))
+
+
+def _line_numbers(piece: Piece, records: int) -> pl.Series | None:
+    lines = piece.data.count(b"\n") + (not piece.data.endswith(b"\n"))
+    first = piece.first_line
+    if lines == records:
+        return pl.int_range(first, first + lines, dtype=pl.UInt64, eager=True).alias(LINE)
+    filled = [line for line, raw in enumerate(piece.data.split(b"\n"), first) if raw.strip(_BLANK)]
+    return pl.Series(LINE, filled, dtype=pl.UInt64) if len(filled) == records else None
+
+
+def _no_texts(data: bytes, column: pl.Series) -> pl.Series:
+    """Which values may be no texts in the file."""
+    suspects = column.str.contains(_NO_TEXT).fill_null(False)
+    if suspects.any():
+        # As categories Polars takes nothing but texts.
+        categories = pl.Categorical(pl.Categories("tidegate.sources.json_lines"))
+        with contextlib.suppress(*_REFUSALS):
+            pl.read_ndjson(data, schema={column.name: categories})
+            return pl.repeat(False, len(column), dtype=pl.Boolean, eager=True)
+    return suspects

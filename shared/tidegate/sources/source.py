@@ -1,0 +1,78 @@
+"""A source: which files hold the events, what they look like, and when the events happened."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+from tidegate.errors import PipelineError
+from tidegate.outline import DEAD_LETTERS
+from tidegate.sources.formats import Format
+from tidegate.steps import check_expression
+from tidegate.watermarks import BoundedDelay
+
+EVENT_TIME = "__event_time"
+"""The hidden column with an element's event time, Int64 microseconds."""
+
+
+_PREFIX = re.compile(r"[A-Za-z0-9_=][A-Za-z0-9._=-]*(/[A-Za-z0-9_=][A-Za-z0-9._=-]*)*")
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Files of one format below one prefix, read as a stream of events.
+
+    Attributes:
+        kind: `json`, `csv` or `parquet`.
+        prefix: Without a slash at its ends.
+        event_time: Row-by-row expression over the schema, giving a `Datetime` or `Date`.
+        null_values: Texts that mean null in CSV.
+    """
+
+    kind: Format
+    prefix: str
+    schema: Mapping[str, pl.DataType]
+    event_time: pl.Expr
+    watermark: BoundedDelay
+    null_values: tuple[str, ...] = ()
+
+    def check(self, label: str) -> None:
+        """Refuses an event time that is not one `Datetime` or `Date`.
+
+        Raises:
+            PipelineError: It is not, or it names an unknown column.
+        """
+        dtypes = list(check_expression(f"{label}, event_time", self.event_time, self.schema).values())
+        if len(dtypes) != 1 or not dtypes[0].is_temporal() or dtypes[0] in (pl.Time(), pl.Duration()):
+            raise PipelineError(
+                f"{label}, event_time",
+                f"{self.event_time} is {', '.join(map(str, dtypes))}, not a Datetime",
+                "Declare the column as pl.Datetime('ms'), which reads numbers and ISO texts, or convert it.",
+            )
+
+    def event_time_microseconds(self) -> pl.Expr:
+        """The event time as Int64 microseconds since 1970 in UTC, null where it is missing."""
+        return self.event_time.dt.epoch("us").cast(pl.Int64).alias(EVENT_TIME)
+
+    def describe(self) -> str:
+        """One line that changes whenever the meaning of the input does; part of the fingerprint."""
+        columns = ", ".join(f"{name}: {dtype}" for name, dtype in self.schema.items())
+        nulls = f", null_values={self.null_values}" if self.null_values else ""
+        return f"read_{self.kind}({self.prefix!r}, {{{columns}}}, event_time={self.event_time}{nulls})"
+
+
+def check_prefix(step: str, prefix: str) -> str:
+    """The prefix without slashes at its ends.
+
+    Raises:
+        PipelineError: It has characters or parts that do not belong into a folder's name, or it is the
+            folder of the dead letters.
+    """
+    trimmed = prefix.strip("/") if isinstance(prefix, str) else ""
+    if not _PREFIX.fullmatch(trimmed):
+        raise PipelineError(
+            step, f"the prefix {prefix!r} cannot be used", "Use a folder's name, such as 'scores' or 'a/b'."
+        )
+    if trimmed.split("/")[0] == DEAD_LETTERS:
+        raise PipelineError(step, f"the prefix {prefix!r} is the system's", "Choose another folder's name.")
+    return trimmed

@@ -1,0 +1,135 @@
+"""The services that boto3 speaks to: rows in DynamoDB, executions of Step Functions.
+
+The only import of boto3. Objects have a file of their own (`s3`), since map and reduce need no more.
+"""
+
+import random
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+from tidegate.errors import ConditionFailed, TidegateError
+from tidegate.stores.ports import Add, Anything, Delete, Put, Row, Write
+
+_ATTEMPTS = 8
+"""How often a write is tried that meets another one under way."""
+
+
+class DynamoTable:
+    """The rows of one pipeline in a DynamoDB table with the keys `pk` (the pipeline) and `sk`.
+
+    Args:
+        table: The table's name.
+        pipeline: The pipeline's name.
+    """
+
+    def __init__(self, table: str, pipeline: str) -> None:
+        self._client = boto3.client("dynamodb")
+        self._table = table
+        self._pipeline = pipeline
+
+    def get(self, key: str) -> Row | None:
+        """See `Table.get`; the read is consistent, as all of them here are."""
+        answer = self._client.get_item(TableName=self._table, Key=self._key(key), ConsistentRead=True)
+        return _row(answer["Item"]) if "Item" in answer else None
+
+    def query(self, prefix: str, limit: int, *, last: bool = False) -> list[tuple[str, Row]]:
+        """See `Table.query`."""
+        found: list[tuple[str, Row]] = []
+        following: dict[str, Any] = {}
+        while len(found) < limit:
+            answer = self._client.query(
+                TableName=self._table,
+                KeyConditionExpression="pk = :pk AND begins_with(sk, :sk)",
+                ExpressionAttributeValues={":pk": {"S": self._pipeline}, ":sk": {"S": prefix}},
+                ConsistentRead=True,
+                ScanIndexForward=not last,
+                Limit=limit - len(found),
+                **following,
+            )
+            found += [(item["sk"]["S"], _row(item)) for item in answer["Items"]]
+            if "LastEvaluatedKey" not in answer:
+                break
+            following = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
+        return found[::-1] if last else found
+
+    def write(self, *writes: Write) -> None:
+        """See `Table.write`; a conflict with another write under way is tried again."""
+        actions = [self._action(write) for write in writes]
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._client.transact_write_items(TransactItems=actions)
+            except self._client.exceptions.TransactionCanceledException as error:
+                reasons = {reason.get("Code", "") for reason in error.response.get("CancellationReasons", [])}
+                if "ConditionalCheckFailed" in reasons:
+                    raise ConditionFailed(f"a row of {self._table} is not as it was expected") from None
+                if not reasons & {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}:
+                    raise
+                time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  (jitter, not a secret)
+            else:
+                return
+        raise TidegateError(
+            f"the table {self._table} was too busy for {_ATTEMPTS} attempts; it will be tried again"
+        )
+
+    def _action(self, write: Write) -> dict[str, Any]:
+        if isinstance(write, Delete):
+            return {"Delete": {"TableName": self._table, "Key": self._key(write.key)}}
+        if isinstance(write, Add):
+            return {
+                "Update": {
+                    "TableName": self._table,
+                    "Key": self._key(write.key),
+                    "UpdateExpression": "ADD #name :amount",
+                    "ExpressionAttributeNames": {"#name": write.attribute},
+                    "ExpressionAttributeValues": {":amount": {"N": str(write.amount)}},
+                }
+            }
+        item = self._key(write.key) | {name: _typed(value) for name, value in write.row.items()}
+        return {"Put": {"TableName": self._table, "Item": item, **_condition(write)}}
+
+    def _key(self, key: str) -> dict[str, Any]:
+        return {"pk": {"S": self._pipeline}, "sk": {"S": key}}
+
+
+class StateMachine:
+    """A Step Functions state machine.
+
+    Args:
+        arn: Its ARN.
+    """
+
+    def __init__(self, arn: str) -> None:
+        self._client = boto3.client("stepfunctions")
+        self._arn = arn
+
+    def start(self, execution: str) -> None:
+        """Starts an execution under a name that is used once."""
+        self._client.start_execution(stateMachineArn=self._arn, name=execution, input="{}")
+
+
+def _condition(write: Put) -> dict[str, Any]:
+    if isinstance(write.expected, Anything):
+        return {}
+    if write.expected is None:
+        return {"ConditionExpression": "attribute_not_exists(pk)"}
+    names = {f"#n{number}": name for number, name in enumerate(write.expected)}
+    values = {f":v{number}": _typed(value) for number, value in enumerate(write.expected.values())}
+    tests = ["attribute_exists(pk)", *(f"#n{number} = :v{number}" for number in range(len(names)))]
+    condition: dict[str, Any] = {"ConditionExpression": " AND ".join(tests)}
+    if names:
+        condition |= {"ExpressionAttributeNames": names, "ExpressionAttributeValues": values}
+    return condition
+
+
+def _typed(value: str | int) -> dict[str, str]:
+    return {"S": value} if isinstance(value, str) else {"N": str(value)}
+
+
+def _row(item: Mapping[str, Any]) -> Row:
+    return {
+        name: value["S"] if "S" in value else int(value["N"])
+        for name, value in item.items()
+        if name not in ("pk", "sk")
+    }

@@ -1,0 +1,169 @@
+"""The ports on one machine: local files through obstore, rows in SQLite. No cloud, no server."""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from threading import RLock
+
+from obstore.exceptions import AlreadyExistsError
+from obstore.store import LocalStore
+from tidegate.errors import ObjectNotFound
+from tidegate.stores.ports import Add, Delete, ObjectInfo, Put, Row, Write
+from tidegate.stores.rows import changed, check_expected
+
+_UNFINISHED = re.compile(r".+#\d+")
+"""What obstore calls a file while it writes it, before it links it under its name."""
+
+
+class LocalObjects:
+    """Files below a folder.
+
+    A file's version is its time of change and its size. Links that lead out of the folder are not
+    followed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.resolve()
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._store = LocalStore(self._root, mkdir=True)
+
+    def get(self, key: str, version: str | None = None) -> bytes:
+        """See `Objects.get`."""
+        path = self._path(key)
+        try:
+            found = _version(path)
+            data = path.read_bytes()
+            changed_meanwhile = _version(path) != found
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            raise ObjectNotFound(f"there is no file {path}") from None
+        if version is not None and (found != version or changed_meanwhile):
+            raise ObjectNotFound(f"the file {path} was changed (its version was {version}, and is {found})")
+        return data
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """See `Objects.get_ranges`."""
+        self._path(key)
+        starts, lengths = [offset for offset, _ in ranges], [length for _, length in ranges]
+        try:
+            return [bytes(part) for part in self._store.get_ranges(key, starts=starts, lengths=lengths)]
+        except FileNotFoundError:
+            raise ObjectNotFound(f"there is no file {self._root / key}") from None
+
+    def put(self, key: str, data: bytes) -> None:
+        """See `Objects.put`."""
+        self._path(key)
+        self._store.put(key, data)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """See `Objects.put_if_absent`."""
+        self._path(key)
+        try:
+            self._store.put(key, data, mode="create")
+        except AlreadyExistsError:
+            return False
+        return True
+
+    def list(self, folder: str) -> Iterable[ObjectInfo]:
+        """See `Objects.list`; an empty folder name lists the files of the root itself, and no deeper."""
+        base = self._path(folder)
+        found = []
+        for path in base.rglob("*") if folder else base.glob("*"):
+            if _UNFINISHED.fullmatch(path.name) or not self._is_inside(path):
+                continue
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                continue
+            key = path.relative_to(self._root).as_posix()
+            found.append(ObjectInfo(key, status.st_size, _version(path), status.st_mtime_ns // 1_000))
+        return sorted(found, key=lambda info: info.key)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """See `Objects.delete`."""
+        for key in keys:
+            self._path(key).unlink(missing_ok=True)
+
+    def clear_unfinished(self, folder: str) -> None:
+        """Removes what writers that were killed left half-written; only while nobody writes."""
+        for path in self._path(folder).rglob("*"):
+            if _UNFINISHED.fullmatch(path.name) and path.is_file():
+                path.unlink(missing_ok=True)
+
+    def _path(self, key: str) -> Path:
+        path = self._root / key
+        if key.startswith("/") or "\0" in key or ".." in Path(key).parts:
+            raise ObjectNotFound(f"{key!r} is no name of a file below {self._root}")
+        return path
+
+    def _is_inside(self, path: Path) -> bool:
+        if not path.is_file():
+            return False
+        # Resolving is slow, and needed only where a link is on the way.
+        return path.resolve().is_relative_to(self._root)
+
+
+class SqliteTable:
+    """Rows in one SQLite file, in write-ahead mode; safe between threads and processes."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = RLock()
+        self._connection = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID"
+        )
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._connection.close()
+
+    def get(self, key: str) -> Row | None:
+        """See `Table.get`."""
+        with self._lock:
+            return self._row(key)
+
+    def query(self, prefix: str, limit: int, *, last: bool = False) -> list[tuple[str, Row]]:
+        """See `Table.query`."""
+        order = "DESC" if last else "ASC"
+        # Keys are ASCII, so the character after all of them bounds the prefix.
+        statement = f"SELECT key, body FROM rows WHERE key >= ? AND key < ? ORDER BY key {order} LIMIT ?"  # noqa: S608
+        with self._lock:
+            rows = self._connection.execute(statement, (prefix, f"{prefix}\x7f", limit)).fetchall()
+        found = [(key, json.loads(body)) for key, body in rows]
+        return found[::-1] if last else found
+
+    def write(self, *writes: Write) -> None:
+        """See `Table.write`."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                self._apply(writes)
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _apply(self, writes: Sequence[Put | Delete | Add]) -> None:
+        for write in writes:
+            found = None if isinstance(write, Delete) else self._row(write.key)
+            if isinstance(write, Put):
+                check_expected(write, found)
+            row = changed(write, found)
+            if row is None:
+                self._connection.execute("DELETE FROM rows WHERE key = ?", (write.key,))
+            else:
+                body = json.dumps(dict(row), sort_keys=True)
+                self._connection.execute("INSERT OR REPLACE INTO rows VALUES (?, ?)", (write.key, body))
+
+    def _row(self, key: str) -> Row | None:
+        found = self._connection.execute("SELECT body FROM rows WHERE key = ?", (key,)).fetchone()
+        return None if found is None else json.loads(found[0])
+
+
+def _version(path: Path) -> str:
+    status = path.stat()
+    return f"{status.st_mtime_ns:x}-{status.st_size:x}"

@@ -1,0 +1,144 @@
+"""The ports: the only ways by which Tidegate reaches the outside world.
+
+Each port has three adapters (memory, embedded, AWS) and one conformance suite in `tidegate.testing` that
+all of them pass. Nothing but `tidegate.runtime` imports an adapter.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+Value = str | int
+Row = Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What a listing says about an object.
+
+    Attributes:
+        key: Its name, with `/` between parts.
+        size: In bytes.
+        version: Changes whenever the object's content is replaced (an ETag).
+        modified: When it was written, microseconds since 1970.
+    """
+
+    key: str
+    size: int
+    version: str
+    modified: int
+
+
+class Objects(Protocol):
+    """A store of named byte strings, strongly consistent for reads after writes and for listings."""
+
+    def get(self, key: str, version: str | None = None) -> bytes:
+        """The whole object.
+
+        Args:
+            key: Its name.
+            version: If given, the object must still have this version.
+
+        Raises:
+            ObjectNotFound: There is none, or not in this version any more.
+        """
+        ...
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Parts of an object, each given as offset and length (at least 1).
+
+        Raises:
+            ObjectNotFound: There is none.
+        """
+        ...
+
+    def put(self, key: str, data: bytes) -> None:
+        """Writes an object whole, in place of any that was there; readers never see a part of it."""
+        ...
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Writes an object only if there is none; of any number of racing writers one succeeds.
+
+        Returns:
+            Whether this call wrote it. After a write whose outcome stayed unknown it may say False for
+            its own success: who needs to know reads the object and compares.
+        """
+        ...
+
+    def list(self, folder: str) -> Iterable[ObjectInfo]:
+        """The objects whose keys begin with `folder/`, at any depth, sorted by key in code point order."""
+        ...
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """Removes objects; one that is not there is no error."""
+        ...
+
+
+@dataclass(frozen=True)
+class Put:
+    """Writes a row whole.
+
+    Attributes:
+        key: The row's key.
+        row: Its new content.
+        expected: What must be there for the write to happen: None for no row, some attributes for a row
+            that has exactly these values in them, `ANYTHING` if it does not matter.
+    """
+
+    key: str
+    row: Row
+    expected: "Row | Anything | None" = None
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Removes a row; one that is not there is no error."""
+
+    key: str
+
+
+@dataclass(frozen=True)
+class Add:
+    """Adds to a number in a row, which begins at 0 if it or its row is not there."""
+
+    key: str
+    attribute: str
+    amount: int
+
+
+@dataclass(frozen=True)
+class Anything:
+    """As `expected` of a `Put`: whatever is there may be replaced."""
+
+
+ANYTHING = Anything()
+
+Write = Put | Delete | Add
+
+
+class Table(Protocol):
+    """Rows of small values under sorted keys. All reads are consistent, for all of them decide something."""
+
+    def get(self, key: str) -> Row | None:
+        """The row, or None."""
+        ...
+
+    def query(self, prefix: str, limit: int, *, last: bool = False) -> list[tuple[str, Row]]:
+        """The rows whose keys begin with the prefix, sorted by key: the first or last `limit` of them."""
+        ...
+
+    def write(self, *writes: Write) -> None:
+        """All of the writes, or none of them; each names another row, and there are at most 100.
+
+        Raises:
+            ConditionFailed: A `Put` did not find the row that it expects; nothing was written.
+        """
+        ...
+
+
+class Clock(Protocol):
+    """Processing time."""
+
+    def now(self) -> int:
+        """Microseconds since 1970."""
+        ...

@@ -1,0 +1,75 @@
+"""Objects in S3, through obstore: map and reduce functions need no boto3."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from obstore import GetOptions
+from obstore.exceptions import AlreadyExistsError, NotFoundError, PreconditionError
+from obstore.store import S3Store
+from tidegate.errors import ObjectNotFound
+from tidegate.stores.ports import ObjectInfo
+
+
+class S3Objects:
+    """Objects of one bucket.
+
+    Args:
+        bucket: Its name.
+        settings: What obstore's `S3Store` takes beside it, such as `region` or, on an emulator, `endpoint`.
+    """
+
+    def __init__(self, bucket: str, **settings: Any) -> None:
+        self._bucket = bucket
+        self._store = S3Store(bucket, **settings)
+
+    def get(self, key: str, version: str | None = None) -> bytes:
+        """See `Objects.get`; the version is an S3 version id, or an ETag in quotes."""
+        options: GetOptions = {}
+        if version is not None:
+            options = {"if_match": version} if version.startswith('"') else {"version": version}
+        try:
+            return bytes(self._store.get(key, options=options).bytes())
+        except (FileNotFoundError, NotFoundError, PreconditionError):
+            raise ObjectNotFound(
+                f"there is no object s3://{self._bucket}/{key}"
+                + (f" of version {version}" if version else "")
+            ) from None
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """See `Objects.get_ranges`."""
+        starts, lengths = [offset for offset, _ in ranges], [length for _, length in ranges]
+        try:
+            return [bytes(part) for part in self._store.get_ranges(key, starts=starts, lengths=lengths)]
+        except (FileNotFoundError, NotFoundError):
+            raise ObjectNotFound(f"there is no object s3://{self._bucket}/{key}") from None
+
+    def put(self, key: str, data: bytes) -> None:
+        """See `Objects.put`."""
+        self._store.put(key, data, use_multipart=False)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """See `Objects.put_if_absent`; a 409 (two of them under way at once) is tried again by obstore."""
+        try:
+            self._store.put(key, data, mode="create", use_multipart=False)
+        except (AlreadyExistsError, PreconditionError):
+            return False
+        return True
+
+    def list(self, folder: str) -> Iterable[ObjectInfo]:
+        """See `Objects.list`."""
+        found = [
+            ObjectInfo(
+                key=meta["path"],
+                size=meta["size"],
+                version=meta["e_tag"] or "",
+                modified=int(meta["last_modified"].timestamp() * 1_000_000),
+            )
+            for batch in self._store.list(folder)
+            for meta in batch
+        ]
+        return sorted(found, key=lambda info: info.key)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """See `Objects.delete`."""
+        if keys:
+            self._store.delete(list(keys))

@@ -1,0 +1,125 @@
+"""Uploads to the emulated bucket become the same panes as `tidegate run` makes of the same files.
+
+All between is real: the template, the notification, the queue, the handlers, the state machine, the stores.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.localcloud import LocalCloud
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+SETTLE_SECONDS = 60
+Panes = Counter[tuple[tuple[str, Any], ...]]
+
+
+def rows(*games: tuple[str, int, str]) -> bytes:
+    return b"".join(
+        json.dumps({"team": team, "score": score, "at": f"2026-05-01T{at}Z"}).encode() + b"\n"
+        for team, score, at in games
+    )
+
+
+# window             [12:00          )[12:02          )[12:04          )[12:06
+# first upload        red 3, blue 5     red 2                                   -> watermark 12:03:50
+# second upload                                          blue 7   red 1         -> watermark 12:06:20
+# late upload         red 4 (late)                                 red 9        -> 12:00 fires again
+FIRST = rows(("red", 3, "12:00:26"), ("blue", 5, "12:01:25"), ("red", 2, "12:04:00"))
+SECOND = rows(("blue", 7, "12:05:19"), ("red", 1, "12:06:30"))
+LATE = rows(("red", 4, "12:01:59"), ("red", 9, "12:08:30"))
+
+
+@pytest.fixture(params=["8388608", "0"], ids=["one function", "fanned out"])
+def cloud(request: pytest.FixtureRequest) -> Iterator[LocalCloud]:
+    parameters = {"Pipeline": "pipelines.scores:pipeline", "SmallEpochBytes": request.param}
+    with LocalCloud(parameters=parameters, pipelines=HERE / "pipelines") as cloud:
+        yield cloud
+
+
+def upload(cloud: LocalCloud, name: str, content: bytes) -> dict[str, Any]:
+    """Uploads a file and returns the message that S3 sends about it."""
+    bucket = cloud.outputs["InputBucket"]
+    put = cloud.client("s3").put_object(Bucket=bucket, Key=name, Body=content)
+    file = {"key": name, "size": len(content), "eTag": put["ETag"].strip('"'), "versionId": put["VersionId"]}
+    return {
+        "Records": [{"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": bucket}, "object": file}}]
+    }
+
+
+def settle(cloud: LocalCloud) -> None:
+    """Waits until nothing is at work. Intake deletes a message only after it woke the coordinator."""
+    sqs, machines = cloud.client("sqs"), cloud.client("stepfunctions")
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    queue = {"QueueUrl": cloud.outputs["IntakeQueue"], "AttributeNames": names}
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        messages = sqs.get_queue_attributes(**queue)["Attributes"]
+        executions = machines.list_executions(stateMachineArn=cloud.outputs["EpochMachine"])["executions"]
+        states = {execution["status"] for execution in executions}
+        if set(messages.values()) == {"0"} and "RUNNING" not in states:
+            assert states == {"SUCCEEDED"}, logs(cloud)
+            return
+        time.sleep(0.05)
+    pytest.fail(f"still at work after {SETTLE_SECONDS} seconds\n{logs(cloud)}")
+
+
+def logs(cloud: LocalCloud) -> str:
+    assert cloud.logs
+    return "\n".join(f"--- {path.name}\n{path.read_text()}" for path in sorted(cloud.logs.glob("*.log")))
+
+
+def panes_of(documents: list[str]) -> Panes:
+    parsed = [json.loads(line) for document in documents for line in document.splitlines()]
+    return Counter(tuple(sorted((k, v) for k, v in pane.items() if k != "emitted_at")) for pane in parsed)
+
+
+def panes_in_cloud(cloud: LocalCloud) -> Panes:
+    s3, bucket = cloud.client("s3"), cloud.outputs["OutputBucket"]
+    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket, Prefix="totals/").get("Contents", [])]
+    return panes_of([s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys])
+
+
+def panes_on_laptop(folder: Path) -> Panes:
+    pipeline = f"{HERE / 'pipelines' / 'scores.py'}:pipeline"
+    paths = ["--input", str(folder / "input"), "--output", str(folder / "output")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "shared")}
+    command = [sys.executable, "-m", "tidegate", "run", pipeline, *paths]
+    subprocess.run(command, check=True, cwd=folder, env=environment, capture_output=True, timeout=60)
+    return panes_of([path.read_text() for path in sorted((folder / "output").rglob("epoch-*.json"))])
+
+
+def test_uploads_become_the_panes_of_the_embedded_runner(cloud: LocalCloud, tmp_path: Path) -> None:
+    source = tmp_path / "input" / "scores"
+    source.mkdir(parents=True)
+    seen = []
+    for name, content in (("first.json", FIRST), ("second.json", SECOND), ("z late.json", LATE)):
+        message = upload(cloud, f"scores/{name}", content)
+        settle(cloud)
+        (source / name).write_bytes(content)
+        expected = panes_on_laptop(tmp_path)
+        assert panes_in_cloud(cloud) == expected, logs(cloud)
+        assert set(expected.values()) == {1}
+        seen.append(len(expected))
+        if name == "second.json":
+            body = json.dumps(message)
+            cloud.client("sqs").send_message(QueueUrl=cloud.outputs["IntakeQueue"], MessageBody=body)
+            settle(cloud)
+            assert panes_in_cloud(cloud) == expected
+    assert seen == sorted(set(seen)), "every upload fires something"
+    timings = Counter(dict(pane)["pane_timing"] for pane in panes_in_cloud(cloud))
+    assert timings["late"] == 1
+    names = ["ApproximateNumberOfMessages"]
+    dead = cloud.client("sqs").get_queue_attributes(
+        QueueUrl=cloud.outputs["IntakeDeadLetters"], AttributeNames=names
+    )
+    assert dead["Attributes"] == {"ApproximateNumberOfMessages": "0"}

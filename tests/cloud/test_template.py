@@ -1,0 +1,154 @@
+"""The template as SAM transforms it: complete, closed, and with no more rights than needed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.localcloud.template import Scope, creation_order, transformed
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = transformed(ROOT / "template.yaml", {})
+RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+MACHINE = yaml.safe_load((ROOT / "infra" / "epoch.asl.yaml").read_text())
+FUNCTIONS = ("Intake", "Plan", "Epoch", "Map", "Reduce", "Commit")
+BUCKETS = ("InputBucket", "StateBucket", "OutputBucket")
+
+
+def of_type(kind: str) -> dict[str, Any]:
+    return {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == kind}
+
+
+def statements(role: str) -> list[dict[str, Any]]:
+    policies = RESOURCES[role]["Properties"]["Policies"]
+    return [statement for policy in policies for statement in policy["PolicyDocument"]["Statement"]]
+
+
+def actions(statement: dict[str, Any]) -> list[str]:
+    action = statement["Action"]
+    return [action] if isinstance(action, str) else action
+
+
+def test_no_resource_waits_for_itself() -> None:
+    assert set(creation_order(TEMPLATE)) == set(RESOURCES)
+
+
+def test_every_folder_of_a_function_is_deployed() -> None:
+    deployed = {one["Code"]["S3Key"].strip("/") for one in of_type("AWS::Lambda::Function").values()}
+    assert deployed == {
+        f"functions/{path.name}" for path in (ROOT / "functions").iterdir() if (path / "app.py").exists()
+    }
+    assert deployed == {f"functions/{name.lower()}" for name in FUNCTIONS}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_a_role_of_its_own(name: str) -> None:
+    function = RESOURCES[f"{name}Function"]["Properties"]
+    assert function["Role"] == {"Fn::GetAtt": [f"{name}Role", "Arn"]}
+    assert function["Runtime"] == "python3.13"
+    assert statements(f"{name}Role")
+
+
+@pytest.mark.parametrize("role", [f"{name}Role" for name in FUNCTIONS] + ["EpochMachineRole"])
+def test_no_role_may_do_more_than_it_names(role: str) -> None:
+    for statement in statements(role):
+        assert not [action for action in actions(statement) if "*" in action]
+        logs_delivery = all(action.startswith("logs:") for action in actions(statement))
+        assert statement["Resource"] != "*" or logs_delivery
+
+
+def test_no_role_has_a_policy_of_aws_that_covers_every_resource() -> None:
+    attached = [role.get("ManagedPolicyArns", []) for role in of_type("AWS::IAM::Role").values()]
+    assert all(policy == {"Ref": "WriteFunctionLogs"} for policies in attached for policy in policies)
+
+
+def test_map_and_reduce_cannot_touch_the_table() -> None:
+    for role in ("MapRole", "ReduceRole"):
+        assert not [one for one in statements(role) if any(a.startswith("dynamodb:") for a in actions(one))]
+
+
+def test_only_intake_and_plan_start_executions() -> None:
+    starters = {
+        role
+        for role in of_type("AWS::IAM::Role")
+        if any("states:StartExecution" in actions(statement) for statement in statements(role))
+    }
+    assert starters == {"IntakeRole", "PlanRole"}
+
+
+@pytest.mark.parametrize("bucket", BUCKETS)
+def test_a_bucket_is_private_encrypted_and_for_tls_only(bucket: str) -> None:
+    properties = RESOURCES[bucket]["Properties"]
+    assert all(properties["PublicAccessBlockConfiguration"].values())
+    assert properties["BucketEncryption"]
+    (statement,) = RESOURCES[f"{bucket}Policy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Condition"]) == (
+        "Deny",
+        {"Bool": {"aws:SecureTransport": "false"}},
+    )
+    assert RESOURCES[bucket]["DeletionPolicy"] == "Retain"
+
+
+def test_a_message_that_fails_again_and_again_is_kept_and_noticed() -> None:
+    queue = RESOURCES["IntakeQueue"]["Properties"]
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["IntakeDeadLetters", "Arn"]}
+    assert queue["VisibilityTimeout"] >= 6 * RESOURCES["IntakeFunction"]["Properties"]["Timeout"]
+    (source,) = of_type("AWS::Lambda::EventSourceMapping").values()
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert len(of_type("AWS::CloudWatch::Alarm")) == 2
+
+
+def test_only_an_emulator_gets_an_endpoint() -> None:
+    for parameters, present in (({}, False), ({"EndpointUrl": "http://127.0.0.1:4566"}, True)):
+        scope = Scope(TEMPLATE, parameters, "tidegate")
+        assert bool(scope.resolve({"Fn::If": ["OnEmulator", "yes", {"Ref": "AWS::NoValue"}]})) is present
+
+
+def test_the_state_machine_gets_every_name_that_it_uses() -> None:
+    text = (ROOT / "infra" / "epoch.asl.yaml").read_text()
+    substitutions = RESOURCES["EpochMachine"]["Properties"]["DefinitionSubstitutions"]
+    assert {name for name in substitutions if f"${{{name}}}" in text} == set(substitutions)
+    assert text.count("${") == sum(text.count(f"${{{name}}}") for name in substitutions)
+    for name, value in substitutions.items():
+        if name != "Partition":
+            assert value["Fn::GetAtt"][0] in of_type("AWS::Lambda::Function")
+            assert value in statements("EpochMachineRole")[0]["Resource"]
+
+
+def every_state(machine: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = dict(machine["States"])
+    for state in machine["States"].values():
+        found |= every_state(state["ItemProcessor"]) if "ItemProcessor" in state else {}
+    return found
+
+
+def test_every_state_is_reached() -> None:
+    states = MACHINE["States"]
+    reached, ahead = set(), [MACHINE["StartAt"]]
+    while ahead:
+        name = ahead.pop()
+        if name not in reached:
+            reached.add(name)
+            state = states[name]
+            branches = [state, *state.get("Choices", []), *state.get("Catch", [])]
+            ahead += [branch["Next"] for branch in branches if "Next" in branch]
+            ahead += [state["Default"]] if "Default" in state else []
+    assert reached == set(states)
+
+
+def test_every_task_is_retried_with_backoff_and_jitter() -> None:
+    tasks = [state for state in every_state(MACHINE).values() if state["Type"] == "Task"]
+    assert len(tasks) == 6
+    for task in tasks:
+        for retry in task["Retry"]:
+            assert retry["BackoffRate"] > 1
+            assert retry["JitterStrategy"] == "FULL"
+            assert retry["MaxDelaySeconds"] <= 60
+
+
+def test_every_failure_gives_the_lease_back() -> None:
+    states = MACHINE["States"]
+    for name in ("Plan", "Epoch", "MapStage", "ReduceStage", "Commit"):
+        assert [catch["Next"] for catch in states[name]["Catch"]] == ["Release"]
+    assert {states["Release"]["Next"], states["Release"]["Catch"][0]["Next"]} == {"Failed"}
