@@ -129,7 +129,9 @@ def _run(options: argparse.Namespace) -> int:
                 manifest = runner.manifest()
         else:
             manifest = runner.run(drain=options.drain)
-    print(summary(manifest, progress.counters, folders, plan.outline(), time.monotonic() - started))
+    seconds = time.monotonic() - started
+    outline, ignored = plan.outline(), runner.ignored
+    print(summary(manifest, progress.counters, folders, outline, ignored=ignored, seconds=seconds))
     return 0
 
 

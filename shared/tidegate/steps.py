@@ -271,6 +271,8 @@ class FlatMap:
             good = [row for row, parent in enumerate(parents) if parent not in lost]
             built, parents = built[good], [parents[row] for row in good]
         result = built.hstack(frame.select(carried)[parents]) if carried else built
+        if self.schema is None:
+            result = result.select(frame.columns)
         return Outcome(result, [Rejected(frame[failed], tuple(reasons))] if failed else [])
 
     def describe(self) -> str:

@@ -88,6 +88,7 @@ def map_epoch(
     counters["dead_letters"] = len(dead)
     if plan.grouping:
         return MapOutput(combine(frames, plan.grouping), None, highest, dict(counters), dead)
+    counters["rows"] = sum(frame.height for frame in frames)
     return MapOutput(None, pl.concat(frames) if frames else None, highest, dict(counters), dead)
 
 

@@ -67,5 +67,15 @@ def pending(place: str) -> str:
     return f"{PENDING}{place}"
 
 
+def folders_of_epochs(pipeline: str) -> tuple[str, str]:
+    """The folders that hold a folder for each epoch."""
+    return f"{pipeline}/epochs", f"{pipeline}/data"
+
+
+def epoch_of(key: str) -> int:
+    """The epoch of an object below one of those folders."""
+    return int(key.split("/")[2])
+
+
 def _epoch(pipeline: str, epoch: int) -> str:
     return f"{pipeline}/epochs/{epoch:010d}"

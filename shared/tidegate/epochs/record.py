@@ -170,8 +170,9 @@ def lay_out(inputs: Sequence[Accepted], limits: Limits, *, shuffles: bool) -> La
     slices: list[list[int]] = [[] for _ in range(tasks)]
     before = 0
     for number in numbers:
-        # Each input goes to the task in whose share of the bytes it begins: contiguous and balanced.
-        slices[before * tasks // total].append(number)
+        # Each input goes to the task in whose share of the bytes it begins: contiguous and balanced. An
+        # empty file at the end begins behind the last share.
+        slices[min(before * tasks // total, tasks - 1)].append(number)
         before += inputs[number].object.size
     kept = tuple(tuple(each) for each in slices if each)
     cuts = [KEY_GROUPS * number // len(kept) for number in range(len(kept) + 1)]

@@ -69,7 +69,12 @@ def _publish(stores: TaskStores, result: TaskResult, at_hand: dict[str, bytes]) 
         data = at_hand.get(output.staged.key)
         if data is None:
             data = output.staged.verify(stores.state.get(output.staged.key))
-        stores.output.put_if_absent(output.name, data)
+        if not stores.output.put_if_absent(output.name, data) and stores.output.get(output.name) != data:
+            raise TidegateError(
+                f"{output.name} exists already and holds something else: the output folder was written by "
+                "another pipeline, or from other state; give each pipeline a sink of its own, and new state "
+                "a new output folder"
+            )
     return result
 
 

@@ -18,6 +18,7 @@ from tidegate.epochs import intake
 from tidegate.epochs.machine import Coordinator, Invoker, drive
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import Limits
+from tidegate.epochs.sweep import EPOCHS_KEPT, sweep
 from tidegate.errors import UsageError
 from tidegate.outline import Outline
 from tidegate.plan import Plan
@@ -33,6 +34,10 @@ POLL = 0.25
 
 SETTLED = 1_000_000
 """How long a file must be unchanged before it counts as complete while following, microseconds."""
+
+
+SWEPT_AFTER = 60_000_000
+"""How old an object must be by the clock before it is swept, microseconds."""
 
 
 class SystemClock:
@@ -54,6 +59,8 @@ class EmbeddedRunner:
         invoker: Runs the tasks.
         limits: How large epochs may be.
         clock: Processing time while following, and the order of the intake log.
+        watch: Is told each committed epoch's manifest.
+        ignored: Files of the input folder whose names do not fit the source.
     """
 
     plan: Plan
@@ -63,6 +70,7 @@ class EmbeddedRunner:
     limits: Limits
     clock: Clock
     watch: Watch = lambda manifest: None
+    ignored: int = 0
     _changed: dict[str, int] = field(default_factory=dict)
     _known: set[tuple[str, str]] = field(default_factory=set)
 
@@ -91,7 +99,7 @@ class EmbeddedRunner:
             )
         self._accept(files)
         coordinator = self._coordinator(self._arrival)
-        drive(coordinator, self.invoker, close=drain, committed=self.watch)
+        drive(coordinator, self.invoker, close=drain, committed=self._committed)
         return coordinator.manifest()
 
     def follow(self, *, stop: Callable[[], bool] = lambda: False) -> Manifest | None:
@@ -99,9 +107,14 @@ class EmbeddedRunner:
         coordinator = self._coordinator(lambda inputs: self.clock.now())
         while not stop():
             self._accept([each for each in self._files() if self._is_complete(each)])
-            drive(coordinator, self.invoker, committed=self.watch)
+            drive(coordinator, self.invoker, committed=self._committed)
             time.sleep(POLL)
         return coordinator.manifest()
+
+    def _committed(self, manifest: Manifest) -> None:
+        self.watch(manifest)
+        if manifest.epoch % EPOCHS_KEPT == 0:
+            sweep(LocalObjects(self.folders.state), manifest, self.clock.now() - SWEPT_AFTER)
 
     def manifest(self) -> Manifest | None:
         """The manifest of the last committed epoch, None before the first one."""
@@ -114,8 +127,9 @@ class EmbeddedRunner:
     def _files(self) -> list[ObjectInfo]:
         """The source's files: below its prefix, or in the folder itself if there is no such folder."""
         below = (self.folders.input / self._outline.prefix).is_dir()
-        listed = self._input.list(self._outline.prefix if below else "")
+        listed = list(self._input.list(self._outline.prefix if below else ""))
         files = [each for each in listed if self._outline.fits(each.key.rsplit("/", maxsplit=1)[-1])]
+        self.ignored = len(listed) - len(files)
         self._changed = {each.key: each.modified for each in files}
         return files
 
@@ -161,6 +175,7 @@ def open_runner(
         clock: The machine's if left out.
     """
     count = workers or os.cpu_count() or 1
+    folders.check(plan.outline())
     with ExitStack() as stack:
         stack.enter_context(folders.locked())
         folders.clear_unfinished(plan.outline())

@@ -76,6 +76,17 @@ class Folders:
                 ) from None
             yield
 
+    def check(self, outline: Outline) -> None:
+        """Refuses folders in which the pipeline would read what it writes.
+
+        Raises:
+            UsageError: Output or state lies in the folder that the source reads.
+        """
+        source = self.input / outline.prefix
+        for folder in (self.output / outline.sink, self.state):
+            if folder.is_relative_to(source):
+                raise UsageError(f"{folder} lies in {source}, which the pipeline reads; give another folder")
+
     def clear_unfinished(self, outline: Outline) -> None:
         """Removes what killed writers left half-written; only while this run alone has the folders."""
         LocalObjects(self.state).clear_unfinished(outline.pipeline)

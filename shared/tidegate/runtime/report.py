@@ -57,30 +57,64 @@ def moment(watermark: int) -> str:
 
 
 def summary(
-    manifest: Manifest | None, counters: Counter[str], folders: Folders, outline: Outline, seconds: float
+    manifest: Manifest | None,
+    counters: Counter[str],
+    folders: Folders,
+    outline: Outline,
+    *,
+    ignored: int,
+    seconds: float,
 ) -> str:
     """What a run did, and where its results are."""
-    if not counters["epochs"]:
-        return f"nothing new for {outline.pipeline}; output in {folders.output / outline.sink}"
-    rate = counters["records"] / seconds
-    lines = [
-        f"{outline.pipeline}: {counters['files']:,} files, {counters['records']:,} records in "
-        f"{counters['epochs']:,} epochs, {seconds:.1f} s ({rate:,.0f} records a second)",
-        f"  panes    {panes(counters):,} ({counters['panes_early']:,} early, "
-        f"{counters['panes_on_time']:,} on time, {counters['panes_late']:,} late)",
-        f"  dropped  {counters['dropped_late']:,} too late, "
-        f"{counters['dropped_closed']:,} after their window closed",
-        f"  output   {folders.output / outline.sink}",
-    ]
+    rows: list[tuple[str, str]] = []
+    if counters["epochs"]:
+        title = (
+            f"{outline.pipeline}: {counters['records']:,} records of {_number(counters['files'], 'file')} in "
+            f"{_number(counters['epochs'], 'epoch')}, {seconds:.1f} s "
+            f"({counters['records'] / seconds:,.0f} records a second)"
+        )
+        rows += _panes(counters) if outline.shuffles else [("rows", f"{counters['rows']:,}")]
+        rows.append(("output", str(folders.output / outline.sink)))
+    else:
+        title = f"{outline.pipeline}: nothing new; output in {folders.output / outline.sink}"
     if counters["dead_letters"]:
         place = folders.output / DEAD_LETTERS / outline.pipeline
-        lines.insert(3, f"  dead letters {counters['dead_letters']:,}, with the reasons, in {place}")
-    if manifest and outline.shuffles:
-        open_windows = sum({each.ref.key: each.rows for each in manifest.segments}.values())
-        watermark = manifest.frontier.watermark
-        lines.append(
-            f"  state    {open_windows:,} open windows, watermark {moment(watermark)}, in {folders.state}"
+        rows.append(
+            ("dead", f"{_number(counters['dead_letters'], 'dead letter')}, with the reasons, in {place}")
         )
-        if open_windows and watermark < MAX:
-            lines.append("           (if no file will follow, --drain gives their last panes)")
-    return "\n".join(lines)
+    if ignored:
+        reason = f"whose names do not end as those of {outline.kind} files"
+        rows.append(("ignored", f"{_number(ignored, 'file')} {reason}"))
+    if manifest and outline.shuffles and counters["epochs"]:
+        rows += _state(manifest, folders)
+    return "\n".join([title, *(f"  {name:8} {text}" for name, text in rows)])
+
+
+def _panes(counters: Counter[str]) -> list[tuple[str, str]]:
+    return [
+        (
+            "panes",
+            f"{panes(counters):,} ({counters['panes_early']:,} early, {counters['panes_on_time']:,} on time, "
+            f"{counters['panes_late']:,} late)",
+        ),
+        (
+            "dropped",
+            f"{counters['dropped_late']:,} too late, "
+            f"{counters['dropped_closed']:,} after their window closed",
+        ),
+    ]
+
+
+def _state(manifest: Manifest, folders: Folders) -> list[tuple[str, str]]:
+    open_windows = sum({each.ref.key: each.rows for each in manifest.segments}.values())
+    watermark = manifest.frontier.watermark
+    rows = [
+        ("state", f"{open_windows:,} windows are open, watermark {moment(watermark)}, in {folders.state}")
+    ]
+    if open_windows and watermark < MAX:
+        rows.append(("", "(if no file will follow, --drain gives their last panes)"))
+    return rows
+
+
+def _number(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,9 +1,10 @@
 """The ports on one machine: local files through obstore, rows in SQLite. No cloud, no server."""
 
 import json
+import os
 import re
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import RLock
 
@@ -21,7 +22,7 @@ class LocalObjects:
     """Files below a folder.
 
     A file's version is its time of change and its size. Links that lead out of the folder are not
-    followed.
+    followed, nor are links to folders.
     """
 
     def __init__(self, root: Path) -> None:
@@ -33,9 +34,9 @@ class LocalObjects:
         """See `Objects.get`."""
         path = self._path(key)
         try:
-            found = _version(path)
+            found = _version(path.stat())
             data = path.read_bytes()
-            changed_meanwhile = _version(path) != found
+            changed_meanwhile = _version(path.stat()) != found
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise ObjectNotFound(f"there is no file {path}") from None
         if version is not None and (found != version or changed_meanwhile):
@@ -67,18 +68,8 @@ class LocalObjects:
 
     def list(self, folder: str) -> Iterable[ObjectInfo]:
         """See `Objects.list`; an empty folder name lists the files of the root itself, and no deeper."""
-        base = self._path(folder)
-        found = []
-        for path in base.rglob("*") if folder else base.glob("*"):
-            if _UNFINISHED.fullmatch(path.name) or not self._is_inside(path):
-                continue
-            try:
-                status = path.stat()
-            except FileNotFoundError:
-                continue
-            key = path.relative_to(self._root).as_posix()
-            found.append(ObjectInfo(key, status.st_size, _version(path), status.st_mtime_ns // 1_000))
-        return sorted(found, key=lambda info: info.key)
+        found = [self._info(entry) for entry in self._files(self._path(folder), deep=bool(folder))]
+        return sorted((each for each in found if each), key=lambda info: info.key)
 
     def delete(self, keys: Sequence[str]) -> None:
         """See `Objects.delete`."""
@@ -97,11 +88,33 @@ class LocalObjects:
             raise ObjectNotFound(f"{key!r} is no name of a file below {self._root}")
         return path
 
-    def _is_inside(self, path: Path) -> bool:
-        if not path.is_file():
-            return False
-        # Resolving is slow, and needed only where a link is on the way.
-        return path.resolve().is_relative_to(self._root)
+    def _files(self, folder: Path, *, deep: bool) -> "Iterator[os.DirEntry[str]]":
+        """The entries that are files; folders that are links are not entered."""
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                if deep:
+                    yield from self._files(Path(entry.path), deep=True)
+            elif not _UNFINISHED.fullmatch(entry.name) and self._is_inside(entry):
+                yield entry
+
+    def _is_inside(self, entry: "os.DirEntry[str]") -> bool:
+        """Whether an entry is a file that lies below the root, also where it is a link."""
+        return entry.is_file() and (
+            not entry.is_symlink() or Path(entry.path).resolve().is_relative_to(self._root)
+        )
+
+    def _info(self, entry: "os.DirEntry[str]") -> ObjectInfo | None:
+        """What a listing says about a file; None if it is gone by now."""
+        try:
+            status = entry.stat()
+        except FileNotFoundError:
+            return None
+        key = os.path.relpath(entry.path, self._root)
+        return ObjectInfo(key, status.st_size, _version(status), status.st_mtime_ns // 1_000)
 
 
 class SqliteTable:
@@ -164,6 +177,5 @@ class SqliteTable:
         return None if found is None else json.loads(found[0])
 
 
-def _version(path: Path) -> str:
-    status = path.stat()
+def _version(status: os.stat_result) -> str:
     return f"{status.st_mtime_ns:x}-{status.st_size:x}"
