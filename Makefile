@@ -42,14 +42,14 @@ bench: setup ## 2 million JSON records: Tidegate beside DuckDB's batch query
 	@$(BIN)/python -m bench
 
 build: setup .venv-sam/.done ## sam build: the functions and the layer for AWS
-	@$(SAM) build
+	@$(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
 
 validate: .venv-sam/.done ## sam validate --lint
 	@$(SAM) validate --lint
 
 .venv-sam/.done: infra/sam/requirements.txt
 	@$(PYTHON) -m venv .venv-sam
-	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r infra/sam/requirements.txt
+	@.venv-sam/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r infra/sam/requirements.txt
 	@touch $@
 
 localcloud: setup ## the real template on a local AWS emulator, to play with
@@ -60,6 +60,8 @@ lock: ## resolve the lock files anew (needs uv)
 	    uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --custom-compile-command "make lock" \
 	        requirements/$$name.in -o requirements/$$name.txt; \
 	done
+	uv pip compile --universal --python-version 3.11 --generate-hashes --upgrade --no-annotate --no-header \
+	    infra/sam/requirements.in -o infra/sam/requirements.txt
 
 clean: ## remove what the other targets made
 	rm -rf .venv .venv-sam .aws-sam .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis

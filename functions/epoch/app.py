@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
+
 from tidegate.runtime import deployment, task_runner
 
 logger, metrics = Logger(), Metrics()

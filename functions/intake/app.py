@@ -6,6 +6,7 @@ from urllib.parse import unquote_plus
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+
 from tidegate.runtime import deployment
 
 logger, metrics = Logger(), Metrics()

@@ -1,6 +1,7 @@
 """`python -m infra.localcloud`: a cloud to play with, until Ctrl-C."""
 
 import argparse
+import json
 import signal
 import sys
 import threading
@@ -14,17 +15,18 @@ The template is deployed, with the pipeline {pipeline}.
   export AWS_ENDPOINT_URL={endpoint} AWS_DEFAULT_REGION=us-east-1
   export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local
 
-In another terminal, with these variables set, upload a file below the prefix of the pipeline's source, and
-watch the panes appear:
+In another terminal, with these variables set, upload a file of {kind} records and watch the panes appear:
 
-  aws s3 cp FILE s3://{input}/PREFIX/          (pip install awscli; or use boto3, below)
+  aws s3 cp FILE s3://{input}/{prefix}/
   aws s3 ls --recursive s3://{output}/
   aws s3 cp s3://{output}/KEY -
+
+or without the aws command:
 
   .venv/bin/python - <<'EOF'
   import boto3
   s3 = boto3.client("s3")
-  s3.upload_file("FILE", "{input}", "PREFIX/FILE")
+  s3.upload_file("FILE", "{input}", "{prefix}/FILE")
   for page in s3.get_paginator("list_objects_v2").paginate(Bucket="{output}"):
       for item in page.get("Contents", []):
           print(item["Key"], item["Size"])
@@ -71,6 +73,9 @@ def main() -> int:
             print(_guide(cloud, arguments.pipeline), flush=True)
             stopped.wait()
             print("\nstopping ...", flush=True)
+    except FileNotFoundError:
+        print(f"{arguments.pipelines} has no pipeline {arguments.pipeline}", file=sys.stderr)
+        return 2
     except RuntimeError as error:
         print(error, file=sys.stderr)
         return 1
@@ -79,10 +84,14 @@ def main() -> int:
 
 def _guide(cloud: LocalCloud, pipeline: str) -> str:
     outputs = cloud.outputs
+    document = cloud.layer / "tidegate_plans" / f"{pipeline.replace(':', '.')}.json"
+    plan = json.loads(document.read_text(encoding="utf-8"))
     kinds = {line.split("(")[1].split(")")[0] for line in cloud.inert if line.endswith(")")}
     return _GUIDE.format(
         pipeline=pipeline,
         endpoint=cloud.endpoint,
+        kind=plan["kind"],
+        prefix=plan["prefix"],
         input=outputs["InputBucket"],
         output=outputs["OutputBucket"],
         state=outputs["StateBucket"],

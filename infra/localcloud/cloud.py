@@ -31,6 +31,7 @@ class LocalCloud:
         stack: the stack's name.
         port: where to listen; 0 takes a free port.
         logs: a folder for one log file a function; None keeps them in a temporary one.
+        layer: the folder that functions see as the layer, with the compiled plan documents.
         endpoint: the address that stands in for AWS.
         outputs: the template's outputs (names of buckets, the table, the state machine's ARN).
         resources: the physical id of every resource, by logical id.
@@ -49,6 +50,7 @@ class LocalCloud:
     stack: str = "tidegate"
     port: int = 0
     logs: Path | None = None
+    layer: Path = field(default=Path(), init=False)
     endpoint: str = field(default="", init=False)
     outputs: dict[str, str] = field(default_factory=dict, init=False)
     resources: dict[str, str] = field(default_factory=dict, init=False)
@@ -74,7 +76,7 @@ class LocalCloud:
             self._stop()
             raise RuntimeError("the local cloud did not start; the reason is above, on standard error")
         ready = json.loads(line)
-        self.endpoint, self.logs = ready["endpoint"], Path(ready["logs"])
+        self.endpoint, self.logs, self.layer = ready["endpoint"], Path(ready["logs"]), Path(ready["layer"])
         self.outputs, self.resources, self.inert = ready["outputs"], ready["resources"], ready["inert"]
         return self
 

@@ -17,6 +17,7 @@ from infra.localcloud.template import REGION
 PROCESSES_PER_FUNCTION = 4
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
 _LOOK_SECONDS = 0.02
+_START_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ class _Process:
         self._api = RuntimeApi()
         self._folder = tempfile.TemporaryDirectory(prefix="localcloud-")
         with log.open("ab") as output:
-            # Without `-S` the process would see whatever this environment has installed, and nobody would miss
-            # a package that is not in the layer before the first deployment.
+            # Without `-S` the process would see whatever this environment has installed, and nobody would
+            # miss a package that is not in the layer before the first deployment.
             self._process = subprocess.Popen(  # noqa: S603 (the command is made of constants)
                 [sys.executable, "-S", "-m", "awslambdaric", definition.handler],
                 env=self._environment(),
@@ -64,6 +65,8 @@ class _Process:
 
     def run(self, invocation: Invocation) -> bool:
         """Runs one call to its end, whatever that is, and returns whether the process can take another."""
+        # A process that is still starting has not taken the call yet: that time has a limit of its own.
+        invocation.begin(_START_SECONDS)
         self._api.submit(invocation)
         while not invocation.done.wait(_LOOK_SECONDS):
             if self._process.poll() is not None:
@@ -141,7 +144,7 @@ class FunctionPool:
         """
         definition = self.definitions[name]
         with self._slots[name]:
-            invocation = Invocation(payload, definition.arn, time.time() + definition.timeout)
+            invocation = Invocation(payload, definition.arn, definition.timeout)
             process = self._take(definition)
             usable = False
             try:

@@ -78,4 +78,4 @@ def _compile_plans(layer: Path) -> None:
     # As in a build, this runs with the project's own packages: a tool of the deployment, not a part.
     command = [sys.executable, "-m", "tidegate", "compile", str(layer / "pipelines"), "--output", str(plans)]
     environment = {**os.environ, "PYTHONPATH": str(layer)}
-    subprocess.run(command, check=True, env=environment, cwd=layer, stdout=sys.stderr)  # noqa: S603 (own paths only)
+    subprocess.run(command, check=True, env=environment, cwd=layer, stdout=subprocess.DEVNULL)  # noqa: S603 (own paths only)

@@ -39,7 +39,7 @@ def serialised(service: str) -> WsgiApp:
     """Returns moto's app for a service, for the stores one request at a time.
 
     Moto checks a condition and then writes, with no lock between: two requests can both win a create-only put
-    or a compare-and-swap, which S3 and DynamoDB never allow. The lock is held for whole requests, because S3's
+    or a compare-and-swap, which S3 and DynamoDB never allow. The lock is held for whole requests, as S3's
     conditions are checked in the web layer.
     """
     app: WsgiApp = create_backend_app(service)  # type: ignore[arg-type]
@@ -55,7 +55,7 @@ def serialised(service: str) -> WsgiApp:
 
 def _keep_overwritten_objects() -> None:
     """Overwriting an object closes its buffer under its readers ("I/O operation on closed file")."""
-    s3_models.FakeKey.dispose = lambda _self, garbage=False: None
+    _replace(s3_models.FakeKey, "dispose", lambda _self, garbage=False: None)
 
 
 def _complete_notifications() -> None:
@@ -70,13 +70,13 @@ def _complete_notifications() -> None:
             thing["versionId"] = key.version_id
         return event
 
-    notifications._get_s3_event = complete
+    _replace(notifications, "_get_s3_event", complete)
 
 
 def _serialise_queues() -> None:
     """Unlocked queues lose messages; a long poll must wait without the lock, or nobody could send."""
     for name in ("send_message", "delete_message", "change_message_visibility"):
-        setattr(SQSBackend, name, _locked(getattr(SQSBackend, name)))
+        _replace(SQSBackend, name, _locked(getattr(SQSBackend, name)))
     receive_once = _locked(SQSBackend.receive_message)
 
     def receive(
@@ -89,7 +89,7 @@ def _serialise_queues() -> None:
                 return messages
             time.sleep(_POLL_SECONDS)
 
-    SQSBackend.receive_message = receive
+    _replace(SQSBackend, "receive_message", receive)
 
 
 def _name_executions() -> None:
@@ -101,7 +101,11 @@ def _name_executions() -> None:
     ) -> Any:
         return stock(self, state_machine_arn, name or str(uuid.uuid4()), *rest)
 
-    StepFunctionsParserBackend.start_execution = start
+    _replace(StepFunctionsParserBackend, "start_execution", start)
+
+
+def _replace(owner: object, name: str, value: object) -> None:
+    setattr(owner, name, value)
 
 
 def _locked(method: Callable[..., Any]) -> Callable[..., Any]:

@@ -58,9 +58,8 @@ class QueuePoller:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stops to poll; calls that are running may end."""
+        """Stops to poll, without waiting for the poll under way; calls that are running may end."""
         self._stopped.set()
-        self._thread.join()
         self._calls.shutdown(wait=True, cancel_futures=True)
 
     def _poll(self) -> None:
@@ -69,7 +68,7 @@ class QueuePoller:
             if not self._slots.acquire(timeout=_LONG_POLL_SECONDS):
                 continue
             batch = self._collect()
-            if batch:
+            if batch and not self._stopped.is_set():
                 self._calls.submit(self._call, batch)
             else:
                 self._slots.release()

@@ -3,6 +3,7 @@
 import json
 import queue
 import threading
+import time
 import uuid
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -16,6 +17,7 @@ class Invocation:
     Attributes:
         payload: the event, as JSON.
         function_arn: what the context's `invoked_function_arn` says.
+        timeout: seconds that the function may take, counted from when its process took the call.
         deadline: when the call is killed, in seconds since 1970.
         request_id: what the context's `aws_request_id` says.
         answer: the function's answer, or a description of its error, as JSON.
@@ -25,11 +27,16 @@ class Invocation:
 
     payload: bytes
     function_arn: str
-    deadline: float
+    timeout: float
+    deadline: float = 0.0
     request_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     answer: bytes = b""
     error: str | None = None
     done: threading.Event = field(default_factory=threading.Event)
+
+    def begin(self, seconds: float) -> None:
+        """Starts the clock: the call is killed after so many seconds."""
+        self.deadline = time.time() + seconds
 
     def succeed(self, answer: bytes) -> None:
         """Ends the call well."""
@@ -87,6 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         if invocation is None:
             self.close_connection = True
             return
+        invocation.begin(invocation.timeout)
         self._send(
             200,
             invocation.payload,

@@ -28,7 +28,7 @@ from infra.localcloud.template import REGION
 def main() -> None:
     """Deploys what standard input asks for, reports on standard output, and serves until the input ends.
 
-    The pipe is the leash: however the starting process ends, its end of the pipe closes, and this process stops.
+    The pipe is the leash: however the starting process ends, its end closes, and this process stops.
     """
     wanted = json.loads(sys.stdin.readline())
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -46,7 +46,8 @@ def main() -> None:
         pollers: list[QueuePoller] = []
         try:
             stack, pollers = _deploy(wanted, Path(folder), pool, endpoint)
-            sys.stdout.write(json.dumps({"endpoint": endpoint, "logs": str(logs), **stack}) + "\n")
+            places = {"endpoint": endpoint, "logs": str(logs), "layer": str(Path(folder) / "layer")}
+            sys.stdout.write(json.dumps({**places, **stack}) + "\n")
             sys.stdout.flush()
             sys.stdin.read()
         except (ValueError, FileNotFoundError, NotImplementedError, subprocess.CalledProcessError) as error:

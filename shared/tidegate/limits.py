@@ -26,8 +26,8 @@ MAX_TASKS = 40
 MAX_AHEAD = "1d"
 """How far past processing time an event time may lie before the record is a dead letter."""
 
-EPOCHS_PER_EXECUTION = 200
-"""Epochs in one Step Functions execution: its history may hold 25,000 events."""
+EXECUTION_HISTORY = 20_000
+"""Events in the history of one Step Functions execution before another takes over; AWS allows 25,000."""
 
 LEASE = 20 * MINUTE
 """How long a silent coordinator keeps others from starting; a hint, never a guard."""

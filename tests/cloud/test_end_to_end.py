@@ -39,9 +39,13 @@ SECOND = rows(("blue", 7, "12:05:19"), ("red", 1, "12:06:30"))
 LATE = rows(("red", 4, "12:01:59"), ("red", 9, "12:08:30"))
 
 
-@pytest.fixture(params=["8388608", "0"], ids=["one function", "fanned out"])
-def cloud(request: pytest.FixtureRequest) -> Iterator[LocalCloud]:
-    parameters = {"Pipeline": "pipelines.scores:pipeline", "SmallEpochBytes": request.param}
+CONTROL = {"Intake", "Plan"}
+PATHS = [("8388608", CONTROL | {"Epoch"}), ("0", CONTROL | {"Map", "Reduce", "Commit"})]
+
+
+@pytest.fixture
+def cloud(small_epoch_bytes: str) -> Iterator[LocalCloud]:
+    parameters = {"Pipeline": "pipelines.scores:pipeline", "SmallEpochBytes": small_epoch_bytes}
     with LocalCloud(parameters=parameters, pipelines=HERE / "pipelines") as cloud:
         yield cloud
 
@@ -78,6 +82,11 @@ def logs(cloud: LocalCloud) -> str:
     return "\n".join(f"--- {path.name}\n{path.read_text()}" for path in sorted(cloud.logs.glob("*.log")))
 
 
+def functions_called(cloud: LocalCloud) -> set[str]:
+    assert cloud.logs
+    return {path.stem.removeprefix("tidegate-").removesuffix("Function") for path in cloud.logs.glob("*.log")}
+
+
 def panes_of(documents: list[str]) -> Panes:
     parsed = [json.loads(line) for document in documents for line in document.splitlines()]
     return Counter(tuple(sorted((k, v) for k, v in pane.items() if k != "emitted_at")) for pane in parsed)
@@ -98,7 +107,10 @@ def panes_on_laptop(folder: Path) -> Panes:
     return panes_of([path.read_text() for path in sorted((folder / "output").rglob("epoch-*.json"))])
 
 
-def test_uploads_become_the_panes_of_the_embedded_runner(cloud: LocalCloud, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("small_epoch_bytes", "called"), PATHS, ids=["one function", "fanned out"])
+def test_uploads_become_the_panes_of_the_embedded_runner(
+    cloud: LocalCloud, called: set[str], tmp_path: Path
+) -> None:
     source = tmp_path / "input" / "scores"
     source.mkdir(parents=True)
     seen = []
@@ -116,6 +128,7 @@ def test_uploads_become_the_panes_of_the_embedded_runner(cloud: LocalCloud, tmp_
             settle(cloud)
             assert panes_in_cloud(cloud) == expected
     assert seen == sorted(set(seen)), "every upload fires something"
+    assert functions_called(cloud) == called
     timings = Counter(dict(pane)["pane_timing"] for pane in panes_in_cloud(cloud))
     assert timings["late"] == 1
     names = ["ApproximateNumberOfMessages"]

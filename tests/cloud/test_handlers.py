@@ -22,7 +22,6 @@ CONTEXT = SimpleNamespace(
     aws_request_id="c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
     get_remaining_time_in_millis=lambda: 30_000,
 )
-Load = Callable[[str], Callable[[dict[str, Any]], Any]]
 
 
 class Intake:
@@ -41,7 +40,7 @@ class Intake:
 
 
 class Deployment(ModuleType):
-    """Stands in for `tidegate.runtime.deployment`."""
+    """Stands in for `deployment` and `task_runner` of `tidegate.runtime`."""
 
     def __init__(self) -> None:
         super().__init__("tidegate.runtime.deployment")
@@ -51,9 +50,9 @@ class Deployment(ModuleType):
     def intake(self, environment: Any) -> Intake:
         return self.the_intake
 
-    def plan(self, environment: Any, execution: str, epochs_done: int) -> dict[str, Any]:
-        self.calls.append(("plan", execution, epochs_done))
-        return {"action": "epoch", "epoch": 4, "epochs_done": epochs_done + 1}
+    def plan(self, environment: Any, execution: str, history: int) -> dict[str, Any]:
+        self.calls.append(("plan", execution, history))
+        return {"action": "epoch", "epoch": 4, "history": history + 1}
 
     def release(self, environment: Any, execution: str) -> dict[str, Any]:
         self.calls.append(("release", execution))
@@ -63,10 +62,6 @@ class Deployment(ModuleType):
         self.calls.append(("run_task", task, attempt))
         return task
 
-    def run_epoch(self, environment: Any, epoch: int, attempt: str) -> dict[str, Any]:
-        self.calls.append(("run_epoch", epoch, attempt))
-        return {"epoch": epoch}
-
     def commit(self, environment: Any, epoch: int) -> dict[str, Any]:
         self.calls.append(("commit", epoch))
         return {"epoch": epoch}
@@ -75,7 +70,7 @@ class Deployment(ModuleType):
 @pytest.fixture
 def deployment(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Deployment:
     deployment, runtime = Deployment(), ModuleType("tidegate.runtime")
-    runtime.deployment = deployment  # type: ignore[attr-defined]
+    runtime.deployment = runtime.task_runner = deployment  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "tidegate.runtime", runtime)
     monkeypatch.setitem(sys.modules, "tidegate.runtime.deployment", deployment)
     # Powertools keeps one logger a service name, with the standard output of the test that made it.
@@ -133,30 +128,26 @@ def test_intake_leaves_only_what_failed_on_the_queue(
     assert "secret" not in logged
 
 
+ATTEMPT = CONTEXT.aws_request_id
+EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:tidegate-epochs:5f2d"
+
+
 @pytest.mark.parametrize(
     ("function", "event", "asked"),
     [
-        ("plan", "plan", ("plan", "arn:aws:states:eu-west-1:123456789012:execution:tidegate-epochs:5f2d", 3)),
-        (
-            "plan",
-            "release",
-            ("release", "arn:aws:states:eu-west-1:123456789012:execution:tidegate-epochs:5f2d"),
-        ),
-        ("epoch", "epoch", ("run_epoch", 4, CONTEXT.aws_request_id)),
-        ("map", "map", ("run_task", {"epoch": 5, "stage": "map", "task": 2}, CONTEXT.aws_request_id)),
-        (
-            "reduce",
-            "reduce",
-            ("run_task", {"epoch": 5, "stage": "reduce", "task": 0}, CONTEXT.aws_request_id),
-        ),
-        ("commit", "commit", ("commit", 5)),
+        ("plan", "plan", [("plan", EXECUTION, 3)]),
+        ("plan", "release", [("release", EXECUTION)]),
+        ("epoch", "epoch", [("run_task", {"epoch": 4, "stage": "epoch", "task": 0}, ATTEMPT), ("commit", 4)]),
+        ("map", "map", [("run_task", {"epoch": 5, "stage": "map", "task": 2}, ATTEMPT)]),
+        ("reduce", "reduce", [("run_task", {"epoch": 5, "stage": "reduce", "task": 0}, ATTEMPT)]),
+        ("commit", "commit", [("commit", 5)]),
     ],
 )
 def test_a_handler_passes_its_event_on(
-    call: Any, deployment: Deployment, function: str, event: str, asked: tuple[Any, ...]
+    call: Any, deployment: Deployment, function: str, event: str, asked: list[tuple[Any, ...]]
 ) -> None:
     assert call(function, event)
-    assert deployment.calls == [asked]
+    assert deployment.calls == asked
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

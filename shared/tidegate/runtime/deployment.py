@@ -16,12 +16,18 @@ from tidegate.epochs.intake import InputObject, accept
 from tidegate.epochs.machine import Coordinator, Event, State, event_of
 from tidegate.epochs.record import EpochRecord, Limits
 from tidegate.errors import ForeignObject, UsageError
-from tidegate.limits import EPOCHS_PER_EXECUTION
+from tidegate.limits import EXECUTION_HISTORY
 from tidegate.outline import Outline
 from tidegate.runtime.buckets import Environment, bucket
 from tidegate.stores.aws import DynamoTable, StateMachine
 
 Answer = dict[str, Any]
+
+_EVENTS_OF_EPOCH = 25
+"""Events that an epoch's states leave in the history of an execution."""
+
+_EVENTS_OF_TASK = 7
+"""Events that one task of an inline Map leaves there, when nothing is tried again."""
 
 PLANS = "tidegate_plans"
 """The folder of the layer that holds the compiled plan documents."""
@@ -78,20 +84,20 @@ def intake(environment: Environment) -> Intake:
     )
 
 
-def plan(environment: Environment, execution: str, epochs_done: int) -> Answer:
+def plan(environment: Environment, execution: str, history: int) -> Answer:
     """Freezes or finds the next epoch for a coordinator.
 
     Args:
         environment: The function's environment.
         execution: Name of the state machine's execution: the coordinator.
-        epochs_done: Epochs that this execution has done.
+        history: Events in that execution's history so far, about.
 
     Returns:
         `action` (`idle`, `epoch` or `fan_out`); with an epoch its number and its tasks.
     """
     outline = _outline(environment["TIDEGATE_PIPELINE"])
     table = _table(environment["TIDEGATE_TABLE"], outline.pipeline)
-    if epochs_done >= EPOCHS_PER_EXECUTION:
+    if history >= EXECUTION_HISTORY:
         # An execution's history is bounded, so another one goes on.
         lease.give_back(table, execution)
         intake(environment).wake()
@@ -103,7 +109,7 @@ def plan(environment: Environment, execution: str, epochs_done: int) -> Answer:
             return {"action": Event.NOTHING.value}
         record = coordinator.plan()
         if record is not None:
-            return _work(coordinator, record, epochs_done)
+            return _work(coordinator, record, history)
         if lease.release(table, held):
             return {"action": Event.NOTHING.value}
 
@@ -124,13 +130,16 @@ def commit(environment: Environment, epoch: int) -> Answer:
     return {"epoch": epoch}
 
 
-def _work(coordinator: Coordinator, record: EpochRecord, epochs_done: int) -> Answer:
+def _work(coordinator: Coordinator, record: EpochRecord, history: int) -> Answer:
     event = event_of(record)
-    answer: Answer = {"action": event.value, "epoch": record.epoch, "epochs_done": epochs_done + 1}
+    answer: Answer = {"action": event.value, "epoch": record.epoch}
+    tasks = 0
     if event is Event.LARGE:
         for name, state in (("map", State.MAP), ("reduce", State.REDUCE)):
-            tasks = coordinator.tasks(record, state)
-            answer[name] = [{"epoch": each.epoch, "stage": each.stage, "task": each.number} for each in tasks]
+            stage = coordinator.tasks(record, state)
+            tasks += len(stage)
+            answer[name] = [{"epoch": each.epoch, "stage": each.stage, "task": each.number} for each in stage]
+    answer["history"] = history + _EVENTS_OF_EPOCH + _EVENTS_OF_TASK * tasks
     return answer
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 
 import polars as pl
+
 from tidegate.sources import iso8601
 from tidegate.sources.records import LINE, DeadLetter, Records, UnreadableFile, readable
 from tidegate.sources.values import FLOATS, INTEGERS

@@ -12,6 +12,7 @@ else:
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
+_ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 _ZSTD_SKIPPABLE = tuple(bytes([low, 0x2A, 0x4D, 0x18]) for low in range(0x50, 0x60))
 # Input is fed in small windows, so that a file of many short members is not copied once for each.
 _WINDOW = 1 << 16
@@ -47,6 +48,11 @@ def decompress(name: str, data: bytes, max_bytes: int) -> bytes:
     if len(data) > max_bytes:
         raise _too_large(max_bytes)
     return data
+
+
+def looks_compressed(data: bytes) -> bool:
+    """Whether Polars would uncompress this text by itself, which it does after a look at the first bytes."""
+    return data.startswith((GZIP, ZSTD, *_ZLIB))
 
 
 def _gunzip(data: bytes, max_bytes: int) -> bytes:

@@ -1,7 +1,7 @@
 """The fields of CSV records as columns of texts: by Polars where it splits as `csv` does, else by `csv`.
 
-Polars fills up records with too few fields, joins lines at odd quotes and takes any text around them, so it gets
-only pieces in which every line is a whole record of the right number of fields.
+Polars fills up records with too few fields, joins lines at odd quotes and takes any text around them, so it
+gets only pieces in which every line is a whole record of the right number of fields.
 """
 
 from collections.abc import Sequence
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from tidegate.sources.compression import looks_compressed
 from tidegate.sources.csv_records import Fields, Lines, Record
 from tidegate.sources.pieces import Piece, Result, read_pieces
 from tidegate.sources.records import BYTE_ORDER_MARK, LINE, DeadLetter
@@ -91,7 +92,9 @@ class FieldReader:
 
     def _is_regular(self, data: bytes, lines: int, quoted: bool) -> bool:
         """Whether every line has the right number of fields, given that Polars then refuses more of them."""
-        if data.startswith(BYTE_ORDER_MARK) or data.count(b"\r") != data.count(b"\r\n"):
+        if data.startswith(BYTE_ORDER_MARK) or looks_compressed(data):
+            return False
+        if data.count(b"\r") != data.count(b"\r\n"):
             return False
         if not quoted:
             return data.count(b",") == lines * (self.width - 1)

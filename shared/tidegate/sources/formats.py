@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import polars as pl
+
 from tidegate.limits import INPUT_OBJECT_BYTES
 from tidegate.sources.columnar import read_parquet
 from tidegate.sources.compression import decompress

@@ -124,6 +124,9 @@ def _days(texts: pl.Series) -> pl.Series:
 
 def _offsets(tail: pl.Series) -> pl.Series:
     """Seconds ahead of UTC; 0 without an offset."""
+    known = tail.drop_nulls()
+    if len(known) and known[0].endswith("+00:00") and known.str.ends_with("+00:00").all():
+        return pl.zeros(len(tail), dtype=pl.Int64, eager=True)
     offset = tail.str.extract(r"([+-][0-9:]+)$").str.replace(":", "", literal=True)
     hours = offset.str.slice(1, 2).cast(pl.Int64, strict=False).fill_null(0)
     minutes = offset.str.slice(3, 2).cast(pl.Int64, strict=False).fill_null(0)

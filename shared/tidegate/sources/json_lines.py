@@ -7,8 +7,8 @@
 - Nesting goes `MAX_NESTING` levels deep at most.
 - A line of spaces, tabs and carriage returns is blank and no record. A byte order mark may open the file.
 
-`_fast` gives the same rows with Polars' multi-threaded parser, and leaves to the other what that one refuses or
-reads otherwise: numbers in String columns (it takes their text), half surrogate pairs (it makes up
+`_fast` gives the same rows with Polars' multi-threaded parser. It leaves to the other whatever that parser
+refuses or reads otherwise: numbers in String columns (it takes their text), half surrogate pairs (it makes up
 characters), and deeper nesting.
 """
 
@@ -18,7 +18,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
+
 from tidegate.sources import iso8601
+from tidegate.sources.compression import looks_compressed
 from tidegate.sources.pieces import Piece, Result, read_pieces
 from tidegate.sources.records import BYTE_ORDER_MARK, LINE, DeadLetter, Records, empty_frame, readable
 from tidegate.sources.values import INTEGERS, Value, json_reader, series, stored, within
@@ -108,7 +110,7 @@ def _decode(raw: bytes) -> dict[str, object]:
     try:
         record = _DECODER.decode(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON: {error.msg} at character {error.pos + 1}") from None
+        raise ValueError(f"no JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}") from None
     if not isinstance(record, dict):
         raise ValueError("JSON, but no object")
     return record
@@ -150,10 +152,11 @@ def _fast(piece: Piece, schema: Mapping[str, pl.DataType], slow: _SlowReader) ->
     """The records of a piece without a line that is no JSON; None when there may be one."""
     if not piece.data.strip(b"\n"):
         return empty_frame(schema), []
-    if _half_surrogates(piece.data):
+    if looks_compressed(piece.data) or _half_surrogates(piece.data):
         return None
     parsed, doubt = _parse(piece.data, {name: _read_as(name, dtype, piece) for name, dtype in schema.items()})
-    if parsed is None or _deep(piece.data, parsed.height):
+    # Only a row without doubt is sure to be an object.
+    if parsed is None or _deep(piece.data, parsed.height - int(doubt.sum())):
         return None
     lines = _line_numbers(piece, parsed.height)
     if lines is None:
@@ -182,8 +185,8 @@ def _settled(frame: pl.DataFrame, doubt: pl.Series, piece: Piece, slow: _SlowRea
 def _parse(data: bytes, schema: Mapping[str, pl.DataType]) -> tuple[pl.DataFrame | None, pl.Series]:
     """The rows, and which of them are in doubt; None when a line is no JSON.
 
-    When a value is not of its type Polars can only refuse the file or make nulls of all such values, which then
-    look like those that are really null.
+    When a value is not of its type, Polars can only refuse the file or make nulls of all such values, which
+    then look like those that are really null.
     """
     try:
         frame = pl.read_ndjson(data, schema=schema)
@@ -242,9 +245,10 @@ def _half_surrogates(data: bytes) -> bool:
     return len(_SURROGATE.findall(data)) != 2 * len(_SURROGATE_PAIR.findall(data))
 
 
-def _deep(data: bytes, records: int) -> bool:
+def _deep(data: bytes, objects: int) -> bool:
+    """Whether a line is nested too deeply, given at least so many lines that are objects."""
     opened = data.count(b"{") + (data.count(b"[") if b"[" in data else 0)
-    return opened - records > MAX_NESTING and any(map(_nested_too_deeply, data.split(b"\n")))
+    return opened - objects >= MAX_NESTING and any(map(_nested_too_deeply, data.split(b"\n")))
 
 
 def _line_numbers(piece: Piece, records: int) -> pl.Series | None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import polars as pl
+
 from tidegate.sources.records import DeadLetter
 
 _SMALL_BYTES = 16 * 1024

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
+
 from tidegate.errors import PipelineError
 from tidegate.outline import DEAD_LETTERS
 from tidegate.sources.formats import Format

@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any, cast
 
 import polars as pl
+
 from tidegate.errors import PipelineError
 from tidegate.sources import iso8601
 from tidegate.sources.records import LINE
@@ -109,7 +110,7 @@ def _json_numbers(dtype: pl.DataType) -> Mapping[type, Callable[[Any], Value]]:
     if dtype in INTEGERS:
         return {int: partial(_fitting, INTEGERS[dtype])}
     if dtype in FLOATS:
-        finite = partial(_finite, "f" if dtype == pl.Float32() else "d")
+        finite = partial(_finite, "<f" if dtype == pl.Float32() else "<d")
         return {int: finite, float: finite}
     if isinstance(dtype, pl.Datetime):
         return {int: partial(iso8601.in_bounds, unit=dtype.time_unit)}
@@ -174,7 +175,7 @@ def stored(dtype: pl.DataType) -> pl.DataType:
 def _integer(text: str) -> int:
     """The integer, or one that fits nowhere: Python refuses to read thousands of digits."""
     sign, digits = text.startswith("-"), text.lstrip("+-").lstrip("0")
-    size = int(digits or 0) if len(digits) <= 20 else 2**64
+    size = int(digits or 0) if len(digits) <= 20 else 10**20
     return -size if sign else size
 
 
@@ -186,13 +187,13 @@ def _fitting(limits: tuple[int, int], number: int) -> int:
 
 def _finite(packing: str, number: float) -> float:
     try:
-        # Packing rounds like a cast, and refuses what would become infinite.
-        struct.pack(packing, number)
         nearest = float(number)
+        # Packing rounds like a cast, and refuses (with a byte order) what would become infinite.
+        struct.pack(packing, nearest)
     except OverflowError:
         nearest = math.inf
     if math.isinf(nearest):
-        raise ValueError(f"the number does not fit into {'32' if packing == 'f' else '64'} bits")
+        raise ValueError(f"the number does not fit into {'32' if packing == '<f' else '64'} bits")
     return nearest
 
 

@@ -1,6 +1,7 @@
 """A small pipeline that the end-to-end test runs in the local cloud and on the laptop."""
 
 import polars as pl
+
 import tidegate as tg
 
 scores = (
