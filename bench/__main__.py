@@ -97,9 +97,8 @@ def main() -> None:
         row = middle[name]
         print(f"{name:24}{row.wall:10.2f}{row.cpu:10.2f}{row.peak:10.0f}{options.events / row.wall:12,.0f}")
     first, second = middle.values()
-    print(
-        f"{'ratio':24}{first.wall / second.wall:10.2f}{first.cpu / second.cpu:10.2f}{first.peak / second.peak:10.2f}"
-    )
+    ratios = (first.wall / second.wall, first.cpu / second.cpu, first.peak / second.peak)
+    print(f"{'ratio':24}" + "".join(f"{ratio:10.2f}" for ratio in ratios))
     print(f"\nanswers {'agree' if not differences else f'DIFFER in {differences} rows'}")
     sys.exit(1 if differences else 0)
 

@@ -1,6 +1,7 @@
 """The pipeline of the benchmark: a sum for each key and window of two minutes."""
 
 import polars as pl
+
 import tidegate as tg
 
 events = (

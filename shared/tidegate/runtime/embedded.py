@@ -8,6 +8,7 @@ epochs and the same panes, emission times included. With `follow` files are take
 import errno
 import fcntl
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
@@ -18,7 +19,7 @@ from tidegate.epochs import intake
 from tidegate.epochs.machine import Coordinator, Invoker, drive
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import Limits
-from tidegate.epochs.sweep import EPOCHS_KEPT, sweep
+from tidegate.epochs.sweep import sweep
 from tidegate.errors import UsageError
 from tidegate.outline import Outline
 from tidegate.plan import Plan
@@ -73,6 +74,7 @@ class EmbeddedRunner:
     ignored: int = 0
     _changed: dict[str, int] = field(default_factory=dict)
     _known: set[tuple[str, str]] = field(default_factory=set)
+    _swept: int = 0
 
     def __post_init__(self) -> None:
         self._outline: Outline = self.plan.outline()
@@ -90,8 +92,10 @@ class EmbeddedRunner:
         Raises:
             UsageError: There is no file to read, and never was.
         """
+        # Before anything is accepted: it refuses the state of another plan.
+        last = self.manifest()
         files = self._files()
-        if not files and self.manifest() is None:
+        if not files and last is None:
             kind, prefix = self._outline.kind, self._outline.prefix
             raise UsageError(
                 f"there are no {kind} files in {self.folders.input / prefix}, "
@@ -103,8 +107,13 @@ class EmbeddedRunner:
         return coordinator.manifest()
 
     def follow(self, *, stop: Callable[[], bool] = lambda: False) -> Manifest | None:
-        """Processes files as they arrive, until `stop` says so."""
+        """Processes files as they arrive, until `stop` says so.
+
+        Raises:
+            IncompatiblePipeline: The state belongs to another plan. Nothing was accepted.
+        """
         coordinator = self._coordinator(lambda inputs: self.clock.now())
+        coordinator.manifest()
         while not stop():
             self._accept([each for each in self._files() if self._is_complete(each)])
             drive(coordinator, self.invoker, committed=self._committed)
@@ -113,8 +122,11 @@ class EmbeddedRunner:
 
     def _committed(self, manifest: Manifest) -> None:
         self.watch(manifest)
-        if manifest.epoch % EPOCHS_KEPT == 0:
-            sweep(LocalObjects(self.folders.state), manifest, self.clock.now() - SWEPT_AFTER)
+        now = self.clock.now()
+        if now - self._swept >= SWEPT_AFTER:
+            # Not more often: what is younger stays anyway, and looking costs a listing.
+            self._swept = now
+            sweep(LocalObjects(self.folders.state), manifest, now - SWEPT_AFTER)
 
     def manifest(self) -> Manifest | None:
         """The manifest of the last committed epoch, None before the first one."""
@@ -130,6 +142,9 @@ class EmbeddedRunner:
         listed = list(self._input.list(self._outline.prefix if below else ""))
         files = [each for each in listed if self._outline.fits(each.key.rsplit("/", maxsplit=1)[-1])]
         self.ignored = len(listed) - len(files)
+        for each in files:
+            if not _is_text(each.key):
+                raise UsageError(f"the file name {each.key!r} in {self.folders.input} is no UTF-8; rename it")
         self._changed = {each.key: each.modified for each in files}
         return files
 
@@ -189,13 +204,23 @@ def open_runner(
         yield EmbeddedRunner(plan, folders, table, invoker, limits, clock or SystemClock(), watch)
 
 
+def _is_text(key: str) -> bool:
+    """Whether a file's name is UTF-8; Python reads other bytes as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in key)
+
+
 def _is_being_written(path: Path) -> bool:
     """Whether a process has the file open for writing, as far as the system tells.
 
     A read lease is granted only on a file that nobody has open for writing (Linux, fcntl(2)).
     """
+    if not hasattr(fcntl, "F_SETLEASE"):
+        return False
     try:
         with path.open("rb") as file:
+            # Who opens the file while the lease is held breaks it. The system says so by a signal, which
+            # would end this process, unless it is one that counts for nothing.
+            fcntl.fcntl(file, fcntl.F_SETSIG, signal.SIGURG)
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_RDLCK)
             fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
     except OSError as error:

@@ -59,7 +59,7 @@ def load_file(path: Path, name: str) -> ModuleType:
         spec.loader.exec_module(module)
     except TidegateError:
         raise
-    except Exception as error:  # whatever the user's module raises is the user's to mend
+    except (Exception, SystemExit) as error:  # whatever the user's module raises is the user's to mend
         raise UsageError(f"{path} cannot be imported: {_where(error)}") from None
     return module
 
@@ -80,7 +80,7 @@ def _module(place: str) -> ModuleType:
         raise UsageError(f"{place} cannot be imported: {_where(error)}") from None
     except TidegateError:
         raise
-    except Exception as error:  # whatever the user's module raises is the user's to mend
+    except (Exception, SystemExit) as error:  # whatever the user's module raises is the user's to mend
         raise UsageError(f"{place} cannot be imported: {_where(error)}") from None
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import boto3
+
 from tidegate.errors import ConditionFailed, TidegateError
 from tidegate.stores.ports import Add, Anything, Delete, Put, Row, Write
 

@@ -10,7 +10,8 @@ from threading import RLock
 
 from obstore.exceptions import AlreadyExistsError
 from obstore.store import LocalStore
-from tidegate.errors import ObjectNotFound
+
+from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.stores.ports import Add, Delete, ObjectInfo, Put, Row, Write
 from tidegate.stores.rows import changed, check_expected
 
@@ -29,6 +30,7 @@ class LocalObjects:
         self._root = root.resolve()
         self._root.mkdir(parents=True, exist_ok=True)
         self._store = LocalStore(self._root, mkdir=True)
+        self._inside: set[Path] = set()
 
     def get(self, key: str, version: str | None = None) -> bytes:
         """See `Objects.get`."""
@@ -39,6 +41,8 @@ class LocalObjects:
             changed_meanwhile = _version(path.stat()) != found
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise ObjectNotFound(f"there is no file {path}") from None
+        except OSError as error:
+            raise TidegateError(f"{path} cannot be read: {error.strerror}; mend that and run again") from None
         if version is not None and (found != version or changed_meanwhile):
             raise ObjectNotFound(f"the file {path} was changed (its version was {version}, and is {found})")
         return data
@@ -84,9 +88,19 @@ class LocalObjects:
 
     def _path(self, key: str) -> Path:
         path = self._root / key
-        if key.startswith("/") or "\0" in key or ".." in Path(key).parts:
+        hostile = key.startswith("/") or "\0" in key or ".." in Path(key).parts
+        if hostile or not self._leads_inside(path):
             raise ObjectNotFound(f"{key!r} is no name of a file below {self._root}")
         return path
+
+    def _leads_inside(self, path: Path) -> bool:
+        """Whether a path stays below the root when its links are followed."""
+        if path.parent not in self._inside:
+            if not path.parent.resolve().is_relative_to(self._root):
+                return False
+            # Resolving takes a system call for each part of the path, so each folder is looked at once.
+            self._inside.add(path.parent)
+        return not path.is_symlink() or path.resolve().is_relative_to(self._root)
 
     def _files(self, folder: Path, *, deep: bool) -> "Iterator[os.DirEntry[str]]":
         """The entries that are files; folders that are links are not entered."""
@@ -113,7 +127,7 @@ class LocalObjects:
             status = entry.stat()
         except FileNotFoundError:
             return None
-        key = os.path.relpath(entry.path, self._root)
+        key = entry.path[len(str(self._root)) + 1 :]
         return ObjectInfo(key, status.st_size, _version(status), status.st_mtime_ns // 1_000)
 
 

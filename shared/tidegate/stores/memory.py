@@ -75,7 +75,7 @@ class MemoryTable:
             keys = sorted(self._rows)
             start = bisect_left(keys, prefix)
             found = [key for key in keys[start:] if key.startswith(prefix)]
-            chosen = found[-limit:] if last else found[:limit]
+            chosen = found[max(0, len(found) - limit) :] if last else found[:limit]
             return [(key, self._rows[key]) for key in chosen]
 
     def write(self, *writes: Write) -> None:

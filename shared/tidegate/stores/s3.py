@@ -1,13 +1,20 @@
 """Objects in S3, through obstore: map and reduce functions need no boto3."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from obstore import GetOptions
 from obstore.exceptions import AlreadyExistsError, NotFoundError, PreconditionError
 from obstore.store import S3Store
-from tidegate.errors import ObjectNotFound
+
+from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.stores.ports import ObjectInfo
+
+if TYPE_CHECKING:
+    # obstore has this type in its stubs only.
+    from obstore import GetOptions
+
+_ATTEMPTS = 8
+"""How often a create is tried that meets another one under way."""
 
 
 class S3Objects:
@@ -34,6 +41,8 @@ class S3Objects:
                 f"there is no object s3://{self._bucket}/{key}"
                 + (f" of version {version}" if version else "")
             ) from None
+        except ValueError as error:
+            raise ObjectNotFound(f"the key {key!r} cannot be addressed: {error}") from None
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """See `Objects.get_ranges`."""
@@ -48,10 +57,25 @@ class S3Objects:
         self._store.put(key, data, use_multipart=False)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
-        """See `Objects.put_if_absent`; a 409 (two of them under way at once) is tried again by obstore."""
+        """See `Objects.put_if_absent`."""
+        for _ in range(_ATTEMPTS):
+            try:
+                self._store.put(key, data, mode="create", use_multipart=False)
+            except (AlreadyExistsError, PreconditionError):
+                # S3 answers 412 if the object is there, and 409 if another create is under way, which may
+                # yet fail; obstore says the same for both. Only an object that is there settles it.
+                if self._exists(key):
+                    return False
+            else:
+                return True
+        raise TidegateError(
+            f"s3://{self._bucket}/{key} could not be created in {_ATTEMPTS} attempts; run it again"
+        )
+
+    def _exists(self, key: str) -> bool:
         try:
-            self._store.put(key, data, mode="create", use_multipart=False)
-        except (AlreadyExistsError, PreconditionError):
+            self._store.head(key)
+        except (FileNotFoundError, NotFoundError):
             return False
         return True
 

@@ -1,0 +1,1 @@
+"""Example pipelines that work on real data; put yours beside them."""
