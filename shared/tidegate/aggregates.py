@@ -9,12 +9,12 @@ Nulls are no values: they count for nothing in all but `count()`.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from tidegate.errors import PipelineError
-from tidegate.steps import check_expression
+from tidegate.expressions import check_expression
 
 Input = str | pl.Expr
 """A column's name or a row-by-row expression."""
@@ -49,6 +49,8 @@ class BoundAggregate:
         accumulators: Its state.
         result: From the accumulators to the value.
         description: One line that changes whenever the aggregate does.
+        inputs: Hidden columns that the partials read, to be computed row by row before; none where the
+            input is a column of the stream.
     """
 
     name: str
@@ -56,6 +58,7 @@ class BoundAggregate:
     accumulators: tuple[Accumulator, ...]
     result: pl.Expr
     description: str
+    inputs: tuple[pl.Expr, ...] = ()
 
 
 Build = Callable[[str, pl.Expr, pl.DataType], BoundAggregate]
@@ -66,7 +69,7 @@ class Aggregate:
     """An aggregate over an input, before it has a name; `sum`, `count`, … make one."""
 
     verb: str
-    input: pl.Expr
+    input: pl.Expr | None
     build: Build
 
     def bind(self, name: str, schema: Mapping[str, pl.DataType]) -> BoundAggregate:
@@ -76,25 +79,32 @@ class Aggregate:
             PipelineError: The input is no column or row-by-row expression of the schema, or its type does
                 not fit the aggregate.
         """
+        if self.input is None:
+            return _build_number(name)
         label = f"agg({name}={self.verb}(...))"
-        dtypes = list(check_expression(label, self.input, schema).values())
-        if len(dtypes) != 1:
-            raise PipelineError(label, f"{self.input} is {len(dtypes)} columns", "Give one column.")
-        return self.build(name, self.input, dtypes[0])
+        (dtype,) = check_expression(label, self.input, schema).values()
+        if self.input.meta.is_column():
+            return self.build(name, self.input, dtype)
+        # A column of its own, so that a row which the expression fails on is rejected alone, and a constant
+        # counts once for each row.
+        column = _column(name, "input")
+        bound = self.build(name, pl.col(column), dtype)
+        return replace(bound, description=f"{self.verb}({self.input})", inputs=(self.input.alias(column),))
 
 
 def sum(column: Input) -> Aggregate:
     """The sum of the values; 0 if there are none.
 
-    Integers give Int64 (UInt64 if unsigned), Booleans count the true ones, floats give Float64. Sums of
-    floats may differ in their last bits with the order of arrival, as any floating-point addition does.
+    Integers give Int64 (UInt64 if unsigned), Booleans count the true ones, floats give Float64. Integers
+    are added up in 128 bits; a pane whose sum does not fit into 64 is a dead letter. Sums of floats may
+    differ in their last bits with the order of arrival, as any floating-point addition does.
     """
     return Aggregate("sum", _expression(column), _build_sum)
 
 
 def count(column: Input | None = None) -> Aggregate:
     """The number of elements, or of those whose column is not null."""
-    return Aggregate("count", pl.lit(True) if column is None else _expression(column), _build_count)
+    return Aggregate("count", None if column is None else _expression(column), _build_count)
 
 
 def min(column: Input) -> Aggregate:
@@ -120,7 +130,18 @@ def _column(name: str, part: str) -> str:
     return f"__agg.{name}.{part}"
 
 
+def _accumulated(dtype: pl.DataType) -> pl.DataType:
+    """The type that a sum of this type is kept in: whole numbers in 128 bits, which they cannot overflow."""
+    return pl.Int128() if dtype.is_integer() else dtype
+
+
 def _summable(verb: str, name: str, dtype: pl.DataType) -> pl.DataType:
+    if dtype in (pl.Int128(), pl.UInt128()):
+        raise PipelineError(
+            f"agg({name}={verb}(...))",
+            f"a {dtype} may overflow when it is added up",
+            f"Give {verb} a number of at most 64 bits, or a pl.Decimal or pl.Float64.",
+        )
     if dtype.is_unsigned_integer():
         return pl.UInt64()
     if dtype.is_integer() or dtype == pl.Boolean():
@@ -137,8 +158,8 @@ def _summable(verb: str, name: str, dtype: pl.DataType) -> pl.DataType:
 
 
 def _sum_accumulator(column: str, value: pl.Expr, dtype: pl.DataType) -> Accumulator:
-    zero = pl.lit(0).cast(dtype)
-    return Accumulator(column, dtype, value.cast(dtype).sum(), pl.col(column).sum(), zero)
+    kept = _accumulated(dtype)
+    return Accumulator(column, kept, value.cast(kept).sum(), pl.col(column).sum(), pl.lit(0).cast(kept))
 
 
 def _count_accumulator(column: str, value: pl.Expr) -> Accumulator:
@@ -155,12 +176,15 @@ def _build_sum(name: str, value: pl.Expr, dtype: pl.DataType) -> BoundAggregate:
 
 def _build_count(name: str, value: pl.Expr, dtype: pl.DataType) -> BoundAggregate:
     column = _column(name, "count")
-    if value.meta.root_names():
-        number = _count_accumulator(column, value)
-    else:
-        elements = pl.len().cast(pl.Int64)
-        number = Accumulator(column, pl.Int64(), elements, pl.col(column).sum(), pl.lit(0, dtype=pl.Int64))
+    number = _count_accumulator(column, value)
     return BoundAggregate(name, pl.Int64(), (number,), pl.col(column), f"count({value})")
+
+
+def _build_number(name: str) -> BoundAggregate:
+    column = _column(name, "count")
+    elements = pl.len().cast(pl.Int64)
+    number = Accumulator(column, pl.Int64(), elements, pl.col(column).sum(), pl.lit(0, dtype=pl.Int64))
+    return BoundAggregate(name, pl.Int64(), (number,), pl.col(column), "count()")
 
 
 def _build_min(name: str, value: pl.Expr, dtype: pl.DataType) -> BoundAggregate:

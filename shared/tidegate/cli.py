@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     # SIGTERM ends a run as Ctrl-C does.
     signal.signal(signal.SIGTERM, _interrupt)
+    # Polars has calls of the system begin anew after Ctrl-C, and a wait for a worker would never see it.
+    signal.siginterrupt(signal.SIGINT, True)
     try:
         code: int = options.command(options)
     except (UsageError, PipelineError) as error:

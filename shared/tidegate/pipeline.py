@@ -14,12 +14,14 @@ import polars as pl
 from tidegate.accumulation import ACCUMULATING, DISCARDING, Accumulation
 from tidegate.aggregates import Aggregate
 from tidegate.errors import PipelineError
+from tidegate.expressions import HIDDEN
+from tidegate.function_steps import FilterFunction, FlatMap, Row
 from tidegate.grouping import Grouping, Windowing
 from tidegate.panes import PANE_COLUMNS, PANE_SCHEMA
 from tidegate.sinks.sink import Sink
 from tidegate.sources.formats import Format, check_schema
 from tidegate.sources.source import Source, check_prefix
-from tidegate.steps import HIDDEN, FilterExpression, FlatMap, NarrowStep, Row, Select, WithColumns
+from tidegate.steps import FilterExpression, NarrowStep, Select, WithColumns
 from tidegate.timestamps import Duration, microseconds
 from tidegate.triggers import Trigger
 from tidegate.watermarks import BoundedDelay
@@ -82,9 +84,10 @@ class Stream:
         Example:
             >>> scores.filter(pl.col("score") > 0)  # doctest: +SKIP
         """
+        label = self._label("filter")
         if isinstance(predicate, pl.Expr):
-            return self._step(FilterExpression(self._label("filter"), predicate))
-        return self._function_step("filter", predicate, lambda row: (row,) if predicate(row) else (), None)
+            return self._step(FilterExpression(label, predicate))
+        return self._step(FilterFunction(label, _callable(label, predicate)))
 
     def with_columns(self, *expressions: pl.Expr, **named: pl.Expr) -> "Stream":
         """Adds columns, or replaces those of the same name, by row-by-row expressions.
@@ -92,9 +95,8 @@ class Stream:
         Example:
             >>> scores.with_columns(double=pl.col("score") * 2)  # doctest: +SKIP
         """
-        return self._step(
-            WithColumns(self._label("with_columns"), _expressions(expressions, named), self._pane_columns())
-        )
+        label = self._label("with_columns")
+        return self._step(WithColumns(label, _expressions(label, expressions, named), self._pane_columns()))
 
     def select(self, *columns: str | pl.Expr, **named: pl.Expr) -> "Stream":
         """Keeps the named columns and expressions only; after `agg` the pane's own columns stay too.
@@ -102,7 +104,8 @@ class Stream:
         Example:
             >>> scores.select("team", points=pl.col("score"))  # doctest: +SKIP
         """
-        return self._step(Select(self._label("select"), _expressions(columns, named), self._pane_columns()))
+        label = self._label("select")
+        return self._step(Select(label, _expressions(label, columns, named), self._pane_columns()))
 
     # The four questions
 
@@ -115,6 +118,7 @@ class Stream:
                 and further elements are dropped (and counted).
         """
         self._not_after_agg("window")
+        _check("window", window_fn, "describe", "Give windows, such as FixedWindows('2m').")
         lateness = microseconds(allowed_lateness)
         return replace(self, windowing=Windowing(window_fn, allowed_lateness=lateness))
 
@@ -126,6 +130,7 @@ class Stream:
             allow_unsafe_trigger: Accept a trigger that can finish and then lose data, or can never fire.
         """
         windowing = self._windowing("trigger")
+        _check("trigger", trigger, "describe", "Give a trigger, such as Repeatedly(AfterCount(10)).")
         return replace(
             self, windowing=replace(windowing, trigger=trigger, allow_unsafe_trigger=allow_unsafe_trigger)
         )
@@ -143,7 +148,7 @@ class Stream:
         """The key of the groups: columns or row-by-row expressions. Follow it with `agg`."""
         windowing = self._windowing("group_by")
         stream = self
-        expressions = _expressions(keys, named)
+        expressions = _expressions("group_by", keys, named)
         names = [
             name for each in expressions for name in Select("group_by", (each,)).schema_after(self.schema)
         ]
@@ -156,11 +161,21 @@ class Stream:
 
     def write_json(self, prefix: str) -> "Output":
         """Writes the rows as lines of JSON below a prefix; times are ISO 8601 in UTC."""
-        return Output(self, Sink("json", check_prefix("write_json", prefix)))
+        return self._write(Sink("json", check_prefix("write_json", prefix)))
 
     def write_parquet(self, prefix: str) -> "Output":
         """Writes the rows as zstd Parquet files below a prefix."""
-        return Output(self, Sink("parquet", check_prefix("write_parquet", prefix)))
+        return self._write(Sink("parquet", check_prefix("write_parquet", prefix)))
+
+    def _write(self, sink: Sink) -> "Output":
+        if self.windowing is not None:
+            raise PipelineError(
+                f"write_{sink.kind}",
+                "windows are set, and nothing is computed in them",
+                "Call .group_by(...).agg(...) before it, or leave .window(...) out.",
+            )
+        sink.check(self.schema)
+        return Output(self, sink)
 
     def _pane_columns(self) -> tuple[str, ...]:
         return PANE_COLUMNS if self.grouping else ()
@@ -182,10 +197,9 @@ class Stream:
         schema: UserSchema | None,
     ) -> "Stream":
         label = self._label(verb)
-        if not callable(original):
-            raise PipelineError(label, f"{original!r} cannot be called", "Give a function of one row.")
         columns = None if schema is None else _schema(label, schema)
-        return self._step(FlatMap(label, verb, function, columns, original, self._pane_columns()))
+        step = FlatMap(label, verb, function, columns, _callable(label, original), self._pane_columns())
+        return self._step(step)
 
     def _not_after_agg(self, step: str) -> None:
         if self.grouping:
@@ -233,6 +247,9 @@ class GroupedStream:
         for name in aggregates:
             if name in self.keys:
                 raise PipelineError("agg", f"{name} is already a key column", "Choose another name.")
+        for name, aggregate in aggregates.items():
+            mend = "Give one of Tidegate's aggregates, such as tg.sum('score')."
+            _check(f"agg({name}=...)", aggregate, "bind", mend)
         schema = self.stream.schema
         bound = tuple(each.bind(name, schema) for name, each in aggregates.items())
         grouping = Grouping({name: schema[name] for name in self.keys}, self.windowing, bound)
@@ -345,6 +362,12 @@ def _read(
     return Stream(source, columns)
 
 
+def _callable(label: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    if not callable(function):
+        raise PipelineError(label, f"{function!r} cannot be called", "Give a function of one row.")
+    return function
+
+
 def _schema(label: str, schema: UserSchema) -> dict[str, pl.DataType]:
     columns = {name: dtype() if isinstance(dtype, type) else dtype for name, dtype in schema.items()}
     for name, dtype in columns.items():
@@ -359,6 +382,20 @@ def _schema(label: str, schema: UserSchema) -> dict[str, pl.DataType]:
     return columns
 
 
-def _expressions(positional: Sequence[str | pl.Expr], named: Mapping[str, pl.Expr]) -> tuple[pl.Expr, ...]:
-    first = tuple(pl.col(each) if isinstance(each, str) else each for each in positional)
-    return (*first, *(expression.alias(name) for name, expression in named.items()))
+def _expressions(
+    label: str, positional: Sequence[str | pl.Expr], named: Mapping[str, str | pl.Expr]
+) -> tuple[pl.Expr, ...]:
+    for each in (*positional, *named.values()):
+        if not isinstance(each, str):
+            _check(label, each, "meta", "Give an expression, such as pl.col('score') * 2 or pl.lit(1).")
+    return (*map(_column, positional), *(_column(each).alias(name) for name, each in named.items()))
+
+
+def _column(each: str | pl.Expr) -> pl.Expr:
+    return pl.col(each) if isinstance(each, str) else each
+
+
+def _check(step: str, given: object, needed: str, mend: str) -> None:
+    """Refuses an argument of another kind, known by what it lacks."""
+    if not hasattr(given, needed) or isinstance(given, type):
+        raise PipelineError(step, f"{given!r} does not fit here", mend)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from io import BytesIO
 
 import polars as pl
+
 from tidegate.errors import CorruptObject
 
 STATE_FORMAT = "tidegate-state/1"

@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from tidegate.expressions import HIDDEN, Rejected
 from tidegate.sources.records import LINE, Records
-from tidegate.steps import HIDDEN, Rejected
 
 
 @dataclass
@@ -35,7 +35,9 @@ class DeadLetters:
         """Panes that a step behind the grouping rejected; they come from no single line of a file."""
         for each in rejected:
             visible = [name for name in each.rows.columns if not name.startswith(HIDDEN)]
-            texts = each.rows.select(visible).write_ndjson().splitlines()
+            # A frame without columns has no rows, which a grouping without a key comes to here.
+            rows = each.rows.select(visible).rows(named=True) if visible else [{}] * each.rows.height
+            texts = [json.dumps(row, default=str, separators=(",", ":")) for row in rows]
             for reason, text in zip(each.reasons, texts, strict=True):
                 self.add("", 0, reason, text)
 

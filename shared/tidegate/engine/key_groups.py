@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import polars as pl
 import polars_hash as plh
+
 from tidegate.limits import KEY_GROUPS
 from tidegate.references import KeyRange
 
@@ -44,8 +45,8 @@ def _text(name: str, dtype: pl.DataType) -> pl.Expr:
         # Printing a moment is a library's choice; its number is not.
         text = column.to_physical().cast(pl.String)
     elif dtype.is_decimal():
-        scale = getattr(dtype, "scale", 0)
-        text = (column * 10**scale).cast(pl.Int128).cast(pl.String)
+        # The number of units of its last digit: 1.25 is 125.
+        text = column.to_physical().cast(pl.String)
     elif dtype == pl.Boolean():
         text = column.cast(pl.Int8).cast(pl.String)
     else:

@@ -9,16 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
+
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.key_groups import with_key_groups
 from tidegate.engine.state import ADDED, START, combine, partial_schema
 from tidegate.errors import ObjectNotFound
+from tidegate.expressions import HIDDEN, Outcome, row_by_row
 from tidegate.grouping import Grouping
 from tidegate.plan import Plan
 from tidegate.sources.formats import read_records
 from tidegate.sources.records import LINE, Records, unreadable
 from tidegate.sources.source import EVENT_TIME
-from tidegate.steps import HIDDEN
 from tidegate.stores.ports import Objects
 from tidegate.timestamps import MAX, MIN, iso, microseconds
 
@@ -78,6 +79,10 @@ def map_epoch(
             outcome = step.apply(elements)
             elements = outcome.frame
             dead.add_rejected(each.key, records, outcome.rejected)
+        if plan.grouping:
+            outcome = _with_inputs(elements, plan.grouping)
+            elements = outcome.frame
+            dead.add_rejected(each.key, records, outcome.rejected)
         counters["elements"] += elements.height
         if plan.grouping:
             kept = _in_open_windows(elements, plan.grouping, watermark)
@@ -96,16 +101,18 @@ def _read(plan: Plan, objects: Objects, each: InputSlice) -> Records:
     source = plan.source
     try:
         data = objects.get(each.key, each.version)
-    except ObjectNotFound:
+    except ObjectNotFound as error:
         # The version that was accepted is gone for good; what replaced it is an input of its own.
-        return unreadable(source.schema, "the file was changed or removed before it was read")
+        return unreadable(source.schema, f"it cannot be read as it was accepted: {error}")
     return read_records(each.key, data, source.kind, source.schema, null_values=source.null_values)
 
 
 def _with_event_time(plan: Plan, key: str, records: Records, now: int, dead: DeadLetters) -> pl.DataFrame:
     """The records with their event time; those without a usable one become dead letters."""
     ahead = min(MAX - 1, now + microseconds(plan.source.watermark.max_ahead))
-    frame = records.frame.with_columns(plan.source.event_time_microseconds())
+    outcome = row_by_row(records.frame, lambda part: part.with_columns(plan.source.event_time_microseconds()))
+    dead.add_rejected(key, records, outcome.rejected)
+    frame = outcome.frame
     time = pl.col(EVENT_TIME)
     usable = time.is_between(MIN, ahead).fill_null(False)
     good = frame.filter(usable)
@@ -125,6 +132,12 @@ def _why(moment: int | None, ahead: int) -> str:
     return (
         f"its event time {iso(moment)} is after {iso(ahead)}, further ahead of processing time than max_ahead"
     )
+
+
+def _with_inputs(elements: pl.DataFrame, grouping: Grouping) -> Outcome:
+    """The elements with the aggregates' inputs that are no columns yet."""
+    inputs = [expression for each in grouping.aggregates for expression in each.inputs]
+    return row_by_row(elements, lambda part: part.with_columns(*inputs)) if inputs else Outcome(elements)
 
 
 def _in_open_windows(elements: pl.DataFrame, grouping: Grouping, watermark: int) -> pl.DataFrame:

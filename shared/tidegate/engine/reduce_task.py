@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
+
 from tidegate.accumulation import DISCARDING
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.state import ADDED, CLOSED, INDEX, PENDING, START, TRIGGER, join_epoch, state_schema
+from tidegate.expressions import row_by_row
 from tidegate.grouping import Grouping
 from tidegate.panes import (
     EMITTED_AT,
@@ -83,12 +85,15 @@ def reduce_epoch(
     """
     judged = _judge(join_epoch(state, partials, grouping), grouping, times)
     fired = judged.filter(pl.col(_FIRES))
-    panes = _panes(fired, grouping, times)
+    # A value may not fit into its column, as a sum beyond 64 bits: that pane is rejected, and no other.
+    outcome = row_by_row(fired, lambda part: _panes(part, grouping, times))
+    panes, dead = outcome.frame, DeadLetters()
+    dead.add_rejected_panes(outcome.rejected)
     labels = panes.get_column(TIMING)
     counters = {f"panes_{each.value}": int((labels == each.value).sum()) for each in Timing}
     counters["dropped_closed"] = int(judged.filter(pl.col(CLOSED)).get_column(ADDED).sum())
     left = _left(judged, grouping, times)
-    rows, dead = panes, DeadLetters()
+    rows = panes
     for step in stage.steps:
         outcome = step.apply(rows)
         rows = outcome.frame
@@ -105,13 +110,13 @@ def _judge(joined: pl.DataFrame, grouping: Grouping, times: Times) -> pl.DataFra
     step = windowing.trigger.step(TRIGGER, moment)
     schema = state_schema(grouping)
     due = (pl.col(_END) > times.before) & (pl.col(_END) <= times.after)
-    considered = ~pl.col(CLOSED) & ((pl.col(ADDED) > 0) | due | pl.col(_EXPIRED))
+    asked = (pl.col(ADDED) > 0) | due
     # A window that expires with elements unfired gives them in a closing pane: nothing is lost silently.
     closing = pl.col(_EXPIRED) & (pl.col(PENDING) > 0)
     return (
         joined.with_columns(end.alias(_END))
         .with_columns((windowing.expiry(pl.col(_END)) < times.after).alias(_EXPIRED))
-        .with_columns((considered & (step.ready | closing)).alias(_FIRES))
+        .with_columns((~pl.col(CLOSED) & ((asked & step.ready) | closing)).alias(_FIRES))
         .with_columns(
             (pl.col(_FIRES) & step.finished).alias(_FINISHED),
             *(

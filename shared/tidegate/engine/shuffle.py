@@ -8,6 +8,7 @@ behind the other in one object: M puts and at most M times R ranged gets (Starli
 from collections.abc import Iterable, Sequence
 
 import polars as pl
+
 from tidegate.engine.codec import decode_piece, encode_piece
 from tidegate.engine.key_groups import GROUP, in_range
 from tidegate.references import KeyRange, Piece, checksum

@@ -9,6 +9,7 @@ epoch adds.
 from collections.abc import Sequence
 
 import polars as pl
+
 from tidegate.engine.codec import decode_state
 from tidegate.engine.key_groups import GROUP, in_range
 from tidegate.grouping import Grouping

@@ -49,9 +49,10 @@ def accept(table: Table, objects: Iterable[InputObject], now: int) -> int:
     Returns:
         How many were new.
     """
+    once = {(each.key, each.version): each for each in objects}
     fresh = [
         (sequence, each)
-        for sequence, each in enumerate(objects)
+        for sequence, each in enumerate(once.values())
         if table.get(paths.seen(each.key, each.version)) is None
     ]
     accepted = 0

@@ -172,12 +172,12 @@ class Coordinator:
         head = self._settled(self._head())
         key = paths.record(self._outline.pipeline, head.epoch + 1)
         try:
-            return EpochRecord.decode(key, self._objects.get(key))
+            return self._adopted(key)
         except ObjectNotFound:
             record = self._freeze(head, close)
         if record is None or self._objects.put_if_absent(key, record.encode()):
             return record
-        return EpochRecord.decode(key, self._objects.get(key))
+        return self._adopted(key)
 
     def tasks(self, record: EpochRecord, state: State) -> Sequence[Task]:
         """The tasks of a state."""
@@ -200,8 +200,10 @@ class Coordinator:
         previous = self._manifest(head)
         manifest = build_manifest(record, previous, [self._result(task) for task in self._all_tasks(record)])
         data = manifest.encode()
-        # The same record and results give the same bytes, so it does not matter whose object it is.
-        self._objects.put_if_absent(manifest.key, data)
+        if not self._objects.put_if_absent(manifest.key, data):
+            # The same record and results give the same bytes, unless another version wrote them.
+            data = self._objects.get(manifest.key)
+            manifest = Manifest.decode(manifest.key, data)
         deletes = [Delete(paths.pending(each.position)) for each in record.inputs]
         at_once = len(deletes) < _ROWS_TOGETHER
         moved = Head(
@@ -211,9 +213,10 @@ class Coordinator:
             fingerprint=record.fingerprint,
             key_groups=head.key_groups,
         )
+        before: Row | None = {"epoch": record.epoch - 1} if record.epoch > 1 else None
         try:
             self._table.write(
-                Put(paths.HEAD, moved.row(), expected={"epoch": record.epoch - 1}),
+                Put(paths.HEAD, moved.row(), expected=before),
                 *(deletes if at_once else ()),
             )
         except ConditionFailed:
@@ -232,20 +235,24 @@ class Coordinator:
     def _head(self) -> Head:
         row = self._table.get(paths.HEAD)
         if row is None:
-            first = Head(0, ("", ""), 0, self._outline.fingerprint, KEY_GROUPS)
-            try:
-                self._table.write(Put(paths.HEAD, first.row()))
-            except ConditionFailed:
-                return self._head()
-            return first
+            # Nothing is written before the first commit: who only looked is tied to no plan.
+            return Head(0, ("", ""), 0, self._outline.fingerprint, KEY_GROUPS)
         head = Head.of(row)
-        if head.fingerprint != self._outline.fingerprint or head.key_groups != KEY_GROUPS:
+        self._refuse_another(head.fingerprint, head.key_groups)
+        return head
+
+    def _refuse_another(self, fingerprint: str, key_groups: int) -> None:
+        if fingerprint != self._outline.fingerprint or key_groups != KEY_GROUPS:
             raise IncompatiblePipeline(
                 f"the state of the pipeline {self._outline.pipeline!r} was written by another plan "
-                f"(fingerprint {head.fingerprint}, and this one is {self._outline.fingerprint}); go back to "
+                f"(fingerprint {fingerprint}, and this one is {self._outline.fingerprint}); go back to "
                 "that pipeline, give the new one another name, or start over with new state and output"
             )
-        return head
+
+    def _adopted(self, key: str) -> EpochRecord:
+        record = EpochRecord.decode(key, self._objects.get(key))
+        self._refuse_another(record.fingerprint, KEY_GROUPS)
+        return record
 
     def _freeze(self, head: Head, close: bool) -> EpochRecord | None:
         waiting = intake.waiting(self._table, self._limits.files)

@@ -8,6 +8,7 @@ after the claim, and from the bytes that the winner staged.
 from dataclasses import dataclass, field
 
 import polars as pl
+
 from tidegate.engine.codec import encode_state
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.map_task import InputSlice, MapOutput, map_epoch

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
+from threading import Lock
 from types import TracebackType
 
 from tidegate.epochs.result import Task
@@ -71,13 +72,22 @@ class ProcessWorkers:
         for _ in range(count):
             self._idle.put(None)
         self._started: list[subprocess.Popen[str]] = []
+        self._lock = Lock()
+        self._closed = False
 
     def __enter__(self) -> "ProcessWorkers":
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+        with self._lock:
+            # A task under way would otherwise see its worker die and start another one.
+            self._closed = True
+        idle = set()
+        while not self._idle.empty():
+            idle.add(self._idle.get())
         for process in self._started:
-            _stop(process, at_once=kind is not None)
+            # Whatever a busy worker does is done again by the next run.
+            _stop(process, at_once=process not in idle)
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def run(self, tasks: Sequence[Task]) -> None:
@@ -101,10 +111,17 @@ class ProcessWorkers:
         )
 
     def _start(self) -> "subprocess.Popen[str]":
-        process = subprocess.Popen(  # noqa: S603  (our own interpreter and module)
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-        )
-        self._started.append(process)
+        with self._lock:
+            if self._closed:
+                raise TidegateError("the workers were stopped; run the same command again to go on")
+            process = subprocess.Popen(  # noqa: S603  (our own interpreter and module)
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            self._started.append(process)
         return process
 
 

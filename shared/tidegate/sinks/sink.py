@@ -1,9 +1,12 @@
 """A sink: where a pipeline's rows go, and as which bytes."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 
 import polars as pl
+
+from tidegate.errors import PipelineError
 
 ISO_8601 = "%Y-%m-%dT%H:%M:%S%.f"
 
@@ -19,6 +22,20 @@ class Sink:
 
     kind: str
     prefix: str
+
+    def check(self, schema: Mapping[str, pl.DataType]) -> None:
+        """Refuses columns that the format cannot hold.
+
+        Raises:
+            PipelineError: There is one.
+        """
+        for name, dtype in schema.items():
+            if self.kind == "json" and "Binary" in str(dtype):
+                raise PipelineError(
+                    f"write_json({self.prefix!r})",
+                    f"{name} is a {dtype}, and JSON has no bytes",
+                    f"Use write_parquet, or text such as pl.col({name!r}).bin.encode('base64').",
+                )
 
     def encode(self, rows: pl.DataFrame) -> bytes:
         """The rows as a file; the same rows always give the same bytes."""

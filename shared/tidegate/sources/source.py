@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from tidegate.errors import PipelineError
+from tidegate.expressions import check_expression
 from tidegate.outline import DEAD_LETTERS
 from tidegate.sources.formats import Format
-from tidegate.steps import check_expression
 from tidegate.watermarks import BoundedDelay
 
 EVENT_TIME = "__event_time"

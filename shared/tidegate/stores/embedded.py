@@ -7,8 +7,9 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from threading import RLock
+from typing import Literal
 
-from obstore.exceptions import AlreadyExistsError
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
 from tidegate.errors import ObjectNotFound, TidegateError
@@ -58,17 +59,25 @@ class LocalObjects:
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""
-        self._path(key)
-        self._store.put(key, data)
+        self._write(key, data, "overwrite")
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """See `Objects.put_if_absent`."""
-        self._path(key)
         try:
-            self._store.put(key, data, mode="create")
+            self._write(key, data, "create")
         except AlreadyExistsError:
             return False
         return True
+
+    def _write(self, key: str, data: bytes, mode: Literal["create", "overwrite"]) -> None:
+        path = self._path(key)
+        try:
+            self._store.put(key, data, mode=mode)
+        except AlreadyExistsError:
+            raise
+        except (BaseError, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise TidegateError(f"{path} cannot be written: {reason}; mend that and run again") from None
 
     def list(self, folder: str) -> Iterable[ObjectInfo]:
         """See `Objects.list`; an empty folder name lists the files of the root itself, and no deeper."""
@@ -95,6 +104,8 @@ class LocalObjects:
 
     def _leads_inside(self, path: Path) -> bool:
         """Whether a path stays below the root when its links are followed."""
+        if path == self._root:
+            return True
         if path.parent not in self._inside:
             if not path.parent.resolve().is_relative_to(self._root):
                 return False
@@ -108,6 +119,10 @@ class LocalObjects:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except (FileNotFoundError, NotADirectoryError):
             return
+        except OSError as error:
+            raise TidegateError(
+                f"{folder} cannot be read: {error.strerror}; mend that and run again"
+            ) from None
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 if deep:

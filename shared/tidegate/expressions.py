@@ -1,0 +1,130 @@
+"""Expressions over frames, row by row: checked when a pipeline is built, and evaluated without losing a row.
+
+Which rows share a batch is chance, so an expression may look at no other row than its own. Where one fails
+on a row at run time, that row leaves as `Rejected` and the others go on.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from tidegate.errors import PipelineError
+
+HIDDEN = "__"
+"""How the names of the columns begin that the system adds and users do not see."""
+
+FAILURES = (Exception, pl.exceptions.PanicException)
+"""What an expression may raise: Polars' own errors, those of a Python function in it, a panic of Polars."""
+
+Schema = Mapping[str, pl.DataType]
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Rows that a step failed on, as they were before it, and why each was rejected."""
+
+    rows: pl.DataFrame
+    reasons: tuple[str, ...]
+
+
+@dataclass
+class Outcome:
+    """A frame after a step, and what the step rejected."""
+
+    frame: pl.DataFrame
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+def hidden(names: Iterable[str]) -> list[str]:
+    """The names of hidden columns among these."""
+    return [name for name in names if name.startswith(HIDDEN)]
+
+
+def check_expression(label: str, expression: pl.Expr, schema: Schema) -> dict[str, pl.DataType]:
+    """The columns that a row-by-row expression gives on this schema.
+
+    Raises:
+        PipelineError: It names an unknown column, its types do not fit, or it looks at other rows.
+    """
+    try:
+        result = pl.LazyFrame(schema=dict(schema)).select(expression).collect_schema()
+    except pl.exceptions.ColumnNotFoundError as error:
+        raise unknown_column(label, str(error).split("\n", maxsplit=1)[0], schema) from None
+    except pl.exceptions.PolarsError as error:
+        raise PipelineError(
+            label,
+            f"{expression} cannot work: {first_line(error)}",
+            f"The columns here are {_columns(schema)}.",
+        ) from None
+    if expression.meta.has_multiple_outputs():
+        raise PipelineError(
+            label, f"{expression} stands for several columns", "Write each column by its name."
+        )
+    if not _is_row_by_row(expression):
+        raise PipelineError(
+            label,
+            f"{expression} looks at other rows than its own, and which rows share a batch is chance",
+            "Use .window(...).group_by(...).agg(...) for anything that combines rows.",
+        )
+    try:
+        # What fails without any row, such as a constant that cannot be cast, fails on every row.
+        pl.DataFrame(schema=dict(schema)).with_columns(expression)
+    except FAILURES as error:
+        raise PipelineError(
+            label, f"{expression} fails on every row: {first_line(error)}", "Mend the expression."
+        ) from None
+    return dict(result)
+
+
+def _is_row_by_row(expression: pl.Expr) -> bool:
+    if not all(_looks_at_its_row(part) for part in _parts(expression)):
+        return False
+    try:
+        return expression.meta.is_scalar() or expression.meta.is_length_preserving()
+    except pl.exceptions.ColumnNotFoundError:
+        return True
+
+
+def _parts(expression: pl.Expr) -> list[pl.Expr]:
+    """An expression and all that it is made of: Polars' own question asks about its outermost part only."""
+    return [expression, *(part for each in expression.meta.pop() for part in _parts(each))]
+
+
+def _looks_at_its_row(part: pl.Expr) -> bool:
+    if part.meta.eq(pl.len()):
+        return False
+    try:
+        # What names no column is a constant, or works inside of one row's list.
+        return not part.meta.root_names() or part.meta.is_row_separable()
+    except pl.exceptions.ColumnNotFoundError:
+        # Polars cannot tell for Python functions over columns (map_elements): the user vouches for those.
+        return True
+
+
+def unknown_column(label: str, name: str, schema: Schema) -> PipelineError:
+    """The error for a column that is not there."""
+    return PipelineError(label, f"there is no column {name}", f"The columns here are {_columns(schema)}.")
+
+
+def _columns(schema: Schema) -> str:
+    return ", ".join(f"{name} ({dtype})" for name, dtype in schema.items() if not name.startswith(HIDDEN))
+
+
+def row_by_row(frame: pl.DataFrame, work: Callable[[pl.DataFrame], pl.DataFrame]) -> Outcome:
+    """`work(frame)`; where it fails, the rows that it fails on are found by halving and rejected."""
+    try:
+        return Outcome(work(frame))
+    except FAILURES as error:
+        if frame.height == 0 or isinstance(error, MemoryError):
+            raise
+        if frame.height == 1:
+            return Outcome(work(frame.clear()), [Rejected(frame, (first_line(error),))])
+    half = frame.height // 2
+    first, second = row_by_row(frame[:half], work), row_by_row(frame[half:], work)
+    return Outcome(pl.concat([first.frame, second.frame]), first.rejected + second.rejected)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says first; Polars adds paragraphs of advice behind it."""
+    return str(error).split("\n", maxsplit=1)[0]

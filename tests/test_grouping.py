@@ -1,0 +1,177 @@
+"""Key, windows, trigger and aggregates together: what makes sense, and what is refused."""
+
+from typing import Any
+
+import polars as pl
+import pytest
+
+import tidegate as tg
+from tidegate.errors import PipelineError
+from tidegate.grouping import Windowing
+from tidegate.plan import compile_plan
+from tidegate.timestamps import MAX
+from tidegate.triggers import DEFAULT_TRIGGER
+
+SCHEMA = {
+    "team": pl.String,
+    "score": pl.Int64,
+    "rate": pl.Float64,
+    "day": pl.Date,
+    "tags": pl.List(pl.String),
+    "at": pl.Datetime("us"),
+}
+
+
+def stream() -> tg.Stream:
+    schema = {name: dtype for name, dtype in SCHEMA.items() if name != "tags"}
+    read = tg.read_json("x", schema=schema, event_time="at", watermark=tg.BoundedDelay("10s"))
+    return read.with_columns(tags=pl.col("team").str.split(","))
+
+
+def windowed() -> tg.Stream:
+    return stream().window(tg.FixedWindows("2m"))
+
+
+def test_panes_have_key_window_values_and_the_panes_own_columns() -> None:
+    built = windowed().group_by("team").agg(total=tg.sum("score"), games=tg.count())
+
+    assert list(built.schema) == [
+        "team",
+        "window_start",
+        "window_end",
+        "total",
+        "games",
+        "pane_timing",
+        "pane_index",
+        "pane_is_last",
+        "op",
+        "emitted_at",
+    ]
+
+
+def test_keys_may_be_expressions() -> None:
+    built = windowed().group_by("team", pl.col("day"), late=pl.col("score") > 3).agg(games=tg.count())
+
+    assert list(built.schema)[:3] == ["team", "day", "late"]
+    assert built.schema["late"] == pl.Boolean()
+
+
+def test_there_may_be_no_key() -> None:
+    assert list(windowed().group_by().agg(games=tg.count()).schema)[:2] == ["window_start", "window_end"]
+
+
+def test_the_defaults() -> None:
+    windowing = windowed().windowing
+
+    assert windowing
+    assert windowing.trigger == DEFAULT_TRIGGER
+    assert windowing.accumulation is tg.DISCARDING
+    assert windowing.allowed_lateness == 0
+
+
+def group(*keys: Any, **named: Any) -> Any:
+    return windowed().group_by(*keys, **named)
+
+
+def agg(**aggregates: Any) -> Any:
+    return group("team").agg(**aggregates)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (
+            lambda: stream().group_by("team"),
+            r"group_by: no window is set\. Call \.window\(\.\.\.\) before it",
+        ),
+        (lambda: stream().trigger(DEFAULT_TRIGGER), r"trigger: no window is set\. Call \.window"),
+        (lambda: stream().accumulate(tg.ACCUMULATING), r"accumulate: no window is set"),
+        (
+            lambda: windowed().accumulate("both"),
+            "accumulate: 'both' is unknown. Give DISCARDING or ACCUMULATING",
+        ),
+        (
+            lambda: agg(n=pl.col("score").sum()),
+            r"agg\(n=\.\.\.\): .* does not fit here\. Give one of Tidegate",
+        ),
+        (lambda: stream().window("2m"), "window: '2m' does not fit here. Give windows, such as"),
+        (lambda: windowed().trigger(3), "trigger: 3 does not fit here. Give a trigger, such as"),
+        (lambda: windowed().trigger(tg.AfterWatermark), "trigger: .* does not fit here"),
+        (lambda: group(3), r"group_by: 3 does not fit here\. Give an expression"),
+        (
+            lambda: windowed().write_json("out"),
+            "write_json: windows are set, and nothing is computed in them",
+        ),
+        (agg, r"agg: nothing is computed\. Give for example total=tg\.sum"),
+        (lambda: agg(team=tg.count()), "agg: team is already a key column. Choose another name"),
+        (lambda: agg(op=tg.count()), "agg: the name op belongs to the system. Choose another name"),
+        (lambda: agg(__x=tg.count()), "agg: the name __x belongs to the system"),
+        (lambda: group(op=pl.col("team")).agg(n=tg.count()), "agg: the name op belongs to the system"),
+        (lambda: group("nope"), r"group_by: there is no column .*nope.* The columns here are team"),
+        (lambda: group(pl.col("score").cum_sum()), "group_by: .* looks at other rows"),
+        (
+            lambda: group("rate").agg(n=tg.count()),
+            r"the key rate is a Float64.*cast it, for instance with pl\.col\('rate'\)",
+        ),
+        (lambda: group("tags").agg(n=tg.count()), r"the key tags is a List\(String\)"),
+        (lambda: agg(n=tg.count()).window(tg.FixedWindows("2m")), "window: it comes after agg.*Window once"),
+        (lambda: agg(n=tg.count()).group_by("team"), "group_by: it comes after agg"),
+        (lambda: agg(n=tg.count()).trigger(DEFAULT_TRIGGER), "trigger: it comes after agg"),
+        (
+            lambda: windowed().trigger(tg.AfterCount(2)).group_by("team"),
+            r"trigger\(AfterCount\(2\)\): it can finish",
+        ),
+    ],
+)
+def test_what_is_refused(build: Any, message: str) -> None:
+    with pytest.raises(PipelineError, match=message) as error:
+        build()
+    assert error.value.step
+    assert error.value.mend.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [tg.AfterCount(2), tg.AfterWatermark(), tg.AfterWatermark(early=tg.AfterCount(1))],
+    ids=lambda each: each.describe(),
+)
+def test_an_unsafe_trigger_may_be_allowed(trigger: Any) -> None:
+    late = stream().window(tg.FixedWindows("2m"), allowed_lateness="1h")
+
+    with pytest.raises(PipelineError, match="or pass allow_unsafe_trigger=True"):
+        late.trigger(trigger).group_by("team")
+    late.trigger(trigger, allow_unsafe_trigger=True).group_by("team")
+
+
+def test_expiry_is_the_end_and_the_lateness_and_never_overflows() -> None:
+    ends = pl.DataFrame({"end": [100, MAX - 60, MAX - 1, MAX]})
+
+    def expiry(lateness: int) -> list[int]:
+        windowing = Windowing(tg.FixedWindows("2m"), allowed_lateness=lateness)
+        return ends.select(windowing.expiry(pl.col("end"))).to_series().to_list()
+
+    assert expiry(0) == [100, MAX - 60, MAX - 1, MAX - 1]
+    assert expiry(50) == [150, MAX - 10, MAX - 1, MAX - 1]
+    assert expiry(MAX) == [MAX - 1] * 4
+
+
+def test_a_stream_is_immutable() -> None:
+    base = windowed()
+    windowing, before = base.windowing, base.before
+    base.trigger(tg.Repeatedly(tg.AfterCount(1))).accumulate(tg.ACCUMULATING)
+    base.filter(pl.col("score") > 0)
+
+    assert base.windowing is windowing
+    assert base.before is before
+
+
+@pytest.mark.parametrize("name", ["", "-a", "a b", "ä", "a/b", "x" * 64, 3])
+def test_a_pipelines_name_is_refused(name: Any) -> None:
+    with pytest.raises(PipelineError, match=r"the name cannot be used\. Use 1 to 63 letters"):
+        tg.Pipeline(name, stream().select("team").write_json("out"))
+
+
+def test_a_pipeline_without_a_sink_is_refused() -> None:
+    with pytest.raises(PipelineError, match=r"it has no sink\. End the stream with \.write_json"):
+        tg.Pipeline("p", stream())
+    compile_plan(tg.Pipeline("p", stream().write_parquet("out")))
