@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from tidegate.accumulation import ACCUMULATING, DISCARDING
     from tidegate.aggregates import count, max, mean, min, sum
     from tidegate.errors import PipelineError, TidegateError
-    from tidegate.pipeline import Pipeline, Stream, read_csv, read_json, read_parquet
+    from tidegate.pipeline import Pipeline, Stream
+    from tidegate.readers import read_csv, read_json, read_parquet
     from tidegate.triggers import AfterCount, AfterWatermark, Repeatedly
     from tidegate.watermarks import BoundedDelay
     from tidegate.windows import FixedWindows, GlobalWindows
@@ -21,7 +22,8 @@ _HOME = {
     "tidegate.accumulation": ("ACCUMULATING", "DISCARDING"),
     "tidegate.aggregates": ("count", "max", "mean", "min", "sum"),
     "tidegate.errors": ("PipelineError", "TidegateError"),
-    "tidegate.pipeline": ("Pipeline", "Stream", "read_csv", "read_json", "read_parquet"),
+    "tidegate.pipeline": ("Pipeline", "Stream"),
+    "tidegate.readers": ("read_csv", "read_json", "read_parquet"),
     "tidegate.triggers": ("AfterCount", "AfterWatermark", "Repeatedly"),
     "tidegate.watermarks": ("BoundedDelay",),
     "tidegate.windows": ("FixedWindows", "GlobalWindows"),

@@ -18,18 +18,13 @@ from tidegate.expressions import HIDDEN
 from tidegate.function_steps import FilterFunction, FlatMap, Row
 from tidegate.grouping import Grouping, Windowing
 from tidegate.panes import PANE_COLUMNS, PANE_SCHEMA
+from tidegate.schema import UserSchema, declared_schema
 from tidegate.sinks.sink import Sink
-from tidegate.sources.formats import Format, check_schema
 from tidegate.sources.source import Source, check_prefix
 from tidegate.steps import FilterExpression, NarrowStep, Select, WithColumns
 from tidegate.timestamps import Duration, microseconds
 from tidegate.triggers import Trigger
-from tidegate.watermarks import BoundedDelay
 from tidegate.windows import WindowFn
-
-Dtype = pl.DataType | type[pl.DataType]
-UserSchema = Mapping[str, Dtype]
-EventTime = str | pl.Expr
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
@@ -197,7 +192,7 @@ class Stream:
         schema: UserSchema | None,
     ) -> "Stream":
         label = self._label(verb)
-        columns = None if schema is None else _schema(label, schema)
+        columns = None if schema is None else declared_schema(label, schema)
         step = FlatMap(label, verb, function, columns, _callable(label, original), self._pane_columns())
         return self._step(step)
 
@@ -299,87 +294,10 @@ class Pipeline:
             )
 
 
-def read_json(prefix: str, *, schema: UserSchema, event_time: EventTime, watermark: BoundedDelay) -> Stream:
-    """A stream of the JSON lines of the files below a prefix.
-
-    Args:
-        prefix: The folder of the files, relative to the input: `.json`, `.jsonl` and `.ndjson`, also with
-            `.gz` or `.zst`.
-        schema: The columns with their Polars types. Other fields of a record are ignored, missing ones
-            are null. A `Datetime` is an ISO 8601 text, or a number in its unit since 1970, in UTC.
-        event_time: The column, or the expression, that says when the event happened.
-        watermark: How far event time is known to be complete, such as `BoundedDelay("10s")`.
-
-    Raises:
-        PipelineError: A type that cannot be read, or an event time that is no `Datetime`.
-    """
-    return _read("json", prefix, schema, event_time, watermark, ())
-
-
-def read_csv(
-    prefix: str,
-    *,
-    schema: UserSchema,
-    event_time: EventTime,
-    watermark: BoundedDelay,
-    null_values: Sequence[str] = (),
-) -> Stream:
-    """A stream of the records of CSV files with a header (`.csv`, also with `.gz` or `.zst`).
-
-    Args:
-        prefix: As for `read_json`.
-        schema: The columns to read, found by the header's names, with their types. An empty field is null.
-        event_time: As for `read_json`.
-        watermark: As for `read_json`.
-        null_values: Texts that mean null, such as `("NA",)`.
-    """
-    return _read("csv", prefix, schema, event_time, watermark, tuple(null_values))
-
-
-def read_parquet(
-    prefix: str, *, schema: UserSchema, event_time: EventTime, watermark: BoundedDelay
-) -> Stream:
-    """A stream of the rows of Parquet files; the arguments are those of `read_json`."""
-    return _read("parquet", prefix, schema, event_time, watermark, ())
-
-
-def _read(
-    kind: Format,
-    prefix: str,
-    schema: UserSchema,
-    event_time: EventTime,
-    watermark: BoundedDelay,
-    null_values: tuple[str, ...],
-) -> Stream:
-    label = f"read_{kind}({prefix!r})"
-    columns = _schema(label, schema)
-    check_schema(columns)
-    if not isinstance(watermark, BoundedDelay):
-        raise PipelineError(label, f"{watermark!r} is no watermark", "Give for example BoundedDelay('10s').")
-    expression = pl.col(event_time) if isinstance(event_time, str) else event_time
-    source = Source(kind, check_prefix(label, prefix), columns, expression, watermark, null_values)
-    source.check(label)
-    return Stream(source, columns)
-
-
 def _callable(label: str, function: Callable[..., Any]) -> Callable[..., Any]:
     if not callable(function):
         raise PipelineError(label, f"{function!r} cannot be called", "Give a function of one row.")
     return function
-
-
-def _schema(label: str, schema: UserSchema) -> dict[str, pl.DataType]:
-    columns = {name: dtype() if isinstance(dtype, type) else dtype for name, dtype in schema.items()}
-    for name, dtype in columns.items():
-        if name.startswith(HIDDEN) or not name:
-            raise PipelineError(label, f"the column name {name!r} cannot be used", "Choose another name.")
-        if not isinstance(dtype, pl.DataType):
-            raise PipelineError(
-                label, f"{name} has the type {dtype!r}", "Give a Polars type, such as pl.Int64."
-            )
-    if not columns:
-        raise PipelineError(label, "the schema is empty", "Name the columns with their types.")
-    return columns
 
 
 def _expressions(

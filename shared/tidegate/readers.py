@@ -1,0 +1,78 @@
+"""Where a pipeline begins: a stream of the records of files below a prefix."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from tidegate.errors import PipelineError
+from tidegate.pipeline import Stream
+from tidegate.schema import UserSchema, declared_schema
+from tidegate.sources.formats import Format, check_schema
+from tidegate.sources.source import Source, check_prefix
+from tidegate.watermarks import BoundedDelay
+
+EventTime = str | pl.Expr
+"""A column's name or a row-by-row expression."""
+
+
+def read_json(prefix: str, *, schema: UserSchema, event_time: EventTime, watermark: BoundedDelay) -> Stream:
+    """A stream of the JSON lines of the files below a prefix.
+
+    Args:
+        prefix: The folder of the files, relative to the input: `.json`, `.jsonl` and `.ndjson`, also with
+            `.gz` or `.zst`.
+        schema: The columns with their Polars types. Other fields of a record are ignored, missing ones
+            are null. A `Datetime` is an ISO 8601 text, or a number in its unit since 1970, in UTC.
+        event_time: The column, or the expression, that says when the event happened.
+        watermark: How far event time is known to be complete, such as `BoundedDelay("10s")`.
+
+    Raises:
+        PipelineError: A type that cannot be read, or an event time that is no `Datetime`.
+    """
+    return _read("json", prefix, schema, event_time, watermark, ())
+
+
+def read_csv(
+    prefix: str,
+    *,
+    schema: UserSchema,
+    event_time: EventTime,
+    watermark: BoundedDelay,
+    null_values: Sequence[str] = (),
+) -> Stream:
+    """A stream of the records of CSV files with a header (`.csv`, also with `.gz` or `.zst`).
+
+    Args:
+        prefix: As for `read_json`.
+        schema: The columns to read, found by the header's names, with their types. An empty field is null.
+        event_time: As for `read_json`.
+        watermark: As for `read_json`.
+        null_values: Texts that mean null, such as `("NA",)`.
+    """
+    return _read("csv", prefix, schema, event_time, watermark, tuple(null_values))
+
+
+def read_parquet(
+    prefix: str, *, schema: UserSchema, event_time: EventTime, watermark: BoundedDelay
+) -> Stream:
+    """A stream of the rows of Parquet files; the arguments are those of `read_json`."""
+    return _read("parquet", prefix, schema, event_time, watermark, ())
+
+
+def _read(
+    kind: Format,
+    prefix: str,
+    schema: UserSchema,
+    event_time: EventTime,
+    watermark: BoundedDelay,
+    null_values: tuple[str, ...],
+) -> Stream:
+    label = f"read_{kind}({prefix!r})"
+    columns = declared_schema(label, schema)
+    check_schema(columns)
+    if not isinstance(watermark, BoundedDelay):
+        raise PipelineError(label, f"{watermark!r} is no watermark", "Give for example BoundedDelay('10s').")
+    expression = pl.col(event_time) if isinstance(event_time, str) else event_time
+    source = Source(kind, check_prefix(label, prefix), columns, expression, watermark, null_values)
+    source.check(label)
+    return Stream(source, columns)
