@@ -235,3 +235,9 @@ def test_an_aggregate_describes_itself_by_its_input() -> None:
     assert bind(tg.sum("v"), pl.Int64()).description == bind(tg.sum(pl.col("v")), pl.Int64()).description
     described = [tg.sum("v"), tg.sum(pl.col("v") * 2), tg.min("v"), tg.count("v"), tg.count()]
     assert len({bind(each, pl.Int64()).description for each in described}) == 5
+
+
+def test_a_decimal_that_may_overflow_when_it_is_added_up_is_refused() -> None:
+    with pytest.raises(tg.PipelineError, match="may overflow"):
+        tg.sum("v").bind("total", {"v": pl.Decimal(38, 2)})
+    assert tg.sum("v").bind("total", {"v": pl.Decimal(28, 2)}).dtype == pl.Decimal(38, 2)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import tidegate
 from tidegate.cli import main
 
 PIPELINE = """
@@ -126,7 +127,6 @@ def test_drain_and_follow(place: Path, capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["run"],
         ["run", "cli_pipeline.py"],
         ["run", "cli_pipeline.py", "--input", "in"],
@@ -145,6 +145,64 @@ def test_arguments_that_do_not_fit(
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    for part in ("usage: tidegate", "run", "explain", "compile"):
+        assert part in captured.err
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"tidegate {tidegate.__version__}\n"
+
+
+def test_the_summary_says_what_drain_would_do(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 0
+    hint = "(if no file will ever follow, --drain gives their last panes and finishes the stream)"
+    assert hint in capsys.readouterr().out
+
+
+def test_a_finished_stream(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--drain") == 0
+    capsys.readouterr()
+    (place / "in" / "scores" / "b.json").write_text(EVENT)
+    assert run() == 2
+    assert "finished with --drain, and scores/b.json is new; start over with" in one_line(capsys)
+
+
+def test_output_that_is_gone(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--drain") == 0
+    shutil.rmtree(place / "out")
+    capsys.readouterr()
+    assert run("--drain") == 2
+    assert f"to start over, remove the state in {place / 'out.state'} too" in one_line(capsys)
+
+
+def test_output_that_is_gone_when_there_is_something_new(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "in" / "scores" / "bad.json").write_text("no record\n")
+    assert run() == 0
+    shutil.rmtree(place / "out")
+    (place / "in" / "scores" / "b.json").write_text(EVENT)
+    capsys.readouterr()
+    assert run() == 0
+    text = capsys.readouterr().out
+    assert "missing  dead-letters/scores/epoch-0000000001-" in text
+    assert "which an earlier run wrote; to start over, remove the state" in text
+
+
+def test_a_file_in_the_place_of_the_sinks_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "out").mkdir()
+    (place / "out" / "totals").touch()
+    assert run("--drain") == 1
+    assert "cannot be written: Not a directory; mend that and run again" in one_line(capsys)
+
+
 def test_a_place_that_cannot_be_written(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(output="/proc/nothing") == 2
     assert "/proc/nothing" in one_line(capsys)
@@ -155,7 +213,7 @@ def test_a_changed_pipeline_on_old_state(place: Path, capsys: pytest.CaptureFixt
     capsys.readouterr()
     (place / "changed.py").write_text(PIPELINE.replace('"1m"', '"2m"'))
     assert run(pipeline="changed.py") == 1
-    assert "go back to that pipeline" in one_line(capsys)
+    assert "Go back to that pipeline" in one_line(capsys)
 
 
 def test_damaged_state(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,6 +282,8 @@ def test_a_signal_ends_following_with_a_summary(place: Path, signal_: signal.Sig
         while not list((place / "out.state").rglob("manifest.json")) and time.monotonic() < deadline:
             assert process.poll() is None
             time.sleep(0.02)
+        # The manifest is there a little before the epoch is committed and told.
+        time.sleep(0.5)
         process.send_signal(signal_)
         output, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors

@@ -1,5 +1,6 @@
 """Python functions as steps: what they may return, and what becomes of rows that they fail on."""
 
+import sys
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from functools import partial
@@ -104,6 +105,20 @@ def test_a_missing_column_is_null_and_a_generator_may_fail_half_way() -> None:
     step = steps(stream().flat_map(halfway, schema={"n": pl.Int64}))[0]
 
     assert step.apply(rows(n=[1, 2])).frame.rows() == [(None, 1)]
+
+
+def test_a_forgotten_column_is_no_null_where_the_columns_stay_the_same() -> None:
+    step = steps(stream().map(lambda row: {name: row[name] for name in list(row)[1:]}))[0]
+
+    (rejected,) = step.apply(rows(n=[1])).rejected
+    assert "returned no 'n'" in rejected.reasons[0]
+
+
+def test_a_function_that_exits_rejects_its_row() -> None:
+    step = steps(stream().filter(lambda row: sys.exit(3)))[0]
+
+    (rejected,) = step.apply(rows(n=[1])).rejected
+    assert "raised SystemExit: 3" in rejected.reasons[0]
 
 
 POOL: list[Any] = [

@@ -75,7 +75,6 @@ def test_without_a_grouping_there_is_one_stage() -> None:
     assert [stage.name for stage in narrow.stages] == ["map"]
     assert narrow.reduce is narrow.grouping is None
     assert not narrow.outline().shuffles
-    assert dict(narrow.columns) == {"team": pl.String()}
 
 
 def test_whether_python_functions_are_called() -> None:
@@ -132,6 +131,13 @@ OTHER: dict[str, dict[str, Any]] = {
     "an aggregate's name": {"sum": tg.sum("score")},
     "an aggregate's input": {"total": tg.sum(pl.col("score") * 2)},
     "one more aggregate": {"total": tg.sum("score"), "games": tg.count()},
+    "what Polars does not print": {"steps": lambda s: s.filter((pl.col("score") / 3).round(2) > 0)},
+    "the same, otherwise": {"steps": lambda s: s.filter((pl.col("score") / 3).round(3) > 0)},
+    "the middle of a list": {"steps": lambda s: s.filter(pl.col("score").is_in(list(range(99))))},
+    "the same, with a gap": {
+        "steps": lambda s: s.filter(pl.col("score").is_in([*range(50), *range(51, 99), 98]))
+    },
+    "a derived key": {"key": pl.col("team").str.head(1)},
     "a function behind the grouping": {"after": lambda stream: stream.map(whisper)},
 }
 

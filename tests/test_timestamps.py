@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.errors import UsageError
+from tidegate.errors import PipelineError
 from tidegate.timestamps import MAX, MIN, duration_text, from_datetime, iso, microseconds
 
 
@@ -31,22 +31,31 @@ def test_a_duration_is_whole_numbers_with_units_or_a_timedelta(text: str | timed
 
 
 @pytest.mark.parametrize(
-    "text", ["", "2", "m", "-1s", "1.5s", "2 minutes", "1h30", "1y", "s1", "1M", "00", "٣s1"]
+    "given",
+    ["", "2", "m", "-1s", "1.5s", "2 minutes", "1h30", "1y", "s1", "1M", "00", "٣s1", 60, 1.5, True, None],
 )
-def test_anything_else_is_refused_with_examples(text: str) -> None:
-    with pytest.raises(UsageError, match=r"not a duration: .*write for example '10s', '2m'"):
-        microseconds(text)
+def test_anything_else_is_refused_with_examples(given: object) -> None:
+    with pytest.raises(PipelineError) as raised:
+        microseconds(given)  # type: ignore[arg-type]
+
+    assert str(raised.value).startswith(f"duration: {given!r} is not a duration. Write a text")
+    assert "'10s', '2m'" in raised.value.mend
+
+
+def test_what_it_was_given_for_is_named() -> None:
+    with pytest.raises(PipelineError, match=r"^window\(allowed_lateness=...\): 60 is not a duration"):
+        microseconds(60, "window(allowed_lateness=...)")  # type: ignore[arg-type]
 
 
 def test_a_negative_timedelta_is_refused() -> None:
-    with pytest.raises(UsageError, match="never negative"):
+    with pytest.raises(PipelineError, match=r"is negative\. Give a duration of zero or more"):
         microseconds(timedelta(seconds=-1))
 
 
 def test_a_duration_is_no_longer_than_all_of_time() -> None:
     assert microseconds("3652058d") <= MAX - MIN
-    for too_long in ("3652060d", "9999999999999999999w"):
-        with pytest.raises(UsageError, match="more than 9,999 years"):
+    for too_long in ("3652060d", "9999999999999999999w", timedelta.max):
+        with pytest.raises(PipelineError, match="more than 9,999 years"):
             microseconds(too_long)
 
 

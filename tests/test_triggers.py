@@ -5,6 +5,8 @@ A time line reads from left to right, one character an epoch: a digit is how man
 asks for a pane, and `X` where it is finished with it.
 """
 
+from typing import Any
+
 import polars as pl
 import pytest
 from hypothesis import given
@@ -20,6 +22,7 @@ from tidegate.triggers import (
     Repeatedly,
     Trigger,
 )
+from tidegate.windows import FixedWindows
 
 END = 100
 
@@ -134,6 +137,28 @@ def test_whether_a_trigger_needs_the_watermark(trigger: Trigger, needs: bool) ->
 def test_a_count_below_one_is_refused() -> None:
     with pytest.raises(PipelineError, match=r"AfterCount\(-1\): the count is below 1\. Give the number"):
         AfterCount(-1)
+
+
+@pytest.mark.parametrize("count", ["3", 1.5, True, None])
+def test_a_count_that_is_no_whole_number_is_refused(count: Any) -> None:
+    with pytest.raises(PipelineError) as raised:
+        AfterCount(count)
+
+    assert str(raised.value).startswith(f"AfterCount({count!r}): the count is not a whole number. Give the")
+
+
+@pytest.mark.parametrize("part", [5, "AfterCount(5)", AfterCount, FixedWindows("2m")])
+def test_a_part_that_is_no_trigger_is_refused(part: Any) -> None:
+    for build, step in (
+        (lambda: Repeatedly(part), "Repeatedly"),
+        (lambda: AfterWatermark(early=part), "AfterWatermark(early=...)"),
+        (lambda: AfterWatermark(late=part), "AfterWatermark(late=...)"),
+    ):
+        with pytest.raises(PipelineError) as raised:
+            build()
+        assert (
+            str(raised.value) == f"{step}: {part!r} is not a trigger. Give a trigger, such as AfterCount(5)."
+        )
 
 
 triggers = st.recursive(

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.errors import UsageError
+from tidegate.errors import PipelineError
 from tidegate.timestamps import MAX, MIN
 from tidegate.watermarks import BoundedDelay, Frontier, Held
 
@@ -19,9 +19,11 @@ def test_it_is_never_below_the_bounds_of_time() -> None:
 
 
 def test_a_delay_that_is_none_is_refused_when_it_is_given() -> None:
-    for wrong in ({"delay": "soon"}, {"delay": "1s", "max_ahead": "-1s"}):
-        with pytest.raises(UsageError, match="not a duration"):
+    for wrong in ({"delay": "soon"}, {"delay": 10}, {"delay": "1s", "max_ahead": "-1s"}):
+        name, value = list(wrong.items())[-1]
+        with pytest.raises(PipelineError) as raised:
             BoundedDelay(**wrong)
+        assert str(raised.value).startswith(f"BoundedDelay({name}=...): {value!r} is not a duration. Write")
 
 
 def test_equal_ones_describe_themselves_alike() -> None:

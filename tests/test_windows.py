@@ -101,6 +101,11 @@ def test_what_cannot_be_a_window_is_refused() -> None:
         FixedWindows("0s")
     with pytest.raises(PipelineError, match="the offset 3m is not shorter than the size 2m"):
         FixedWindows("2m", offset="3m")
+    for wrong in ("2 minutes", 120):
+        with pytest.raises(PipelineError, match=rf"FixedWindows\(size=...\): {wrong!r} is not a duration"):
+            FixedWindows(wrong)  # type: ignore[arg-type]
+    with pytest.raises(PipelineError, match=r"FixedWindows\(offset=...\): 0 is not a duration"):
+        FixedWindows("2m", offset=0)  # type: ignore[arg-type]
 
 
 def test_equal_windows_describe_themselves_alike() -> None:

@@ -8,13 +8,13 @@ of MapReduce (OSDI 2004, section 4.3) and Beam's CombineFn, written as expressio
 Nulls are no values: they count for nothing in all but `count()`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 import polars as pl
 
 from tidegate.errors import PipelineError
-from tidegate.expressions import check_expression
+from tidegate.expressions import check_expression, describe_expression
 
 Input = str | pl.Expr
 """A column's name or a row-by-row expression."""
@@ -61,6 +61,9 @@ class BoundAggregate:
     inputs: tuple[pl.Expr, ...] = ()
 
 
+_DECIMAL_DIGITS = 28
+"""Digits that a decimal may have to be added up: 38 are kept, so ten thousand million of them fit."""
+
 Build = Callable[[str, pl.Expr, pl.DataType], BoundAggregate]
 
 
@@ -72,8 +75,15 @@ class Aggregate:
     input: pl.Expr | None
     build: Build
 
-    def bind(self, name: str, schema: Mapping[str, pl.DataType]) -> BoundAggregate:
+    def bind(
+        self, name: str, schema: Mapping[str, pl.DataType], replaced: Collection[str] = ()
+    ) -> BoundAggregate:
         """The aggregate as the output column `name` over elements of this schema.
+
+        Args:
+            name: Of the output column.
+            schema: The elements' columns.
+            replaced: Columns that a key of the same name replaces before the partials are computed.
 
         Raises:
             PipelineError: The input is no column or row-by-row expression of the schema, or its type does
@@ -83,13 +93,14 @@ class Aggregate:
             return _build_number(name)
         label = f"agg({name}={self.verb}(...))"
         (dtype,) = check_expression(label, self.input, schema).values()
-        if self.input.meta.is_column():
+        if self.input.meta.is_column() and self.input.meta.output_name() not in replaced:
             return self.build(name, self.input, dtype)
         # A column of its own, so that a row which the expression fails on is rejected alone, and a constant
         # counts once for each row.
         column = _column(name, "input")
         bound = self.build(name, pl.col(column), dtype)
-        return replace(bound, description=f"{self.verb}({self.input})", inputs=(self.input.alias(column),))
+        description = f"{self.verb}({describe_expression(self.input)})"
+        return replace(bound, description=description, inputs=(self.input.alias(column),))
 
 
 def sum(column: Input) -> Aggregate:
@@ -148,8 +159,14 @@ def _summable(verb: str, name: str, dtype: pl.DataType) -> pl.DataType:
         return pl.Int64()
     if dtype.is_float():
         return pl.Float64()
-    if dtype.is_decimal():
-        return pl.Decimal(38, getattr(dtype, "scale", 0))
+    if isinstance(dtype, pl.Decimal):
+        if dtype.precision > _DECIMAL_DIGITS:
+            raise PipelineError(
+                f"agg({name}={verb}(...))",
+                f"a {dtype} may overflow when it is added up",
+                f"Give {verb} at most {_DECIMAL_DIGITS} digits, as pl.col(...).cast(pl.Decimal(28, 2)) does.",
+            )
+        return pl.Decimal(38, dtype.scale)
     raise PipelineError(
         f"agg({name}={verb}(...))",
         f"a {dtype} cannot be added up",

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
+import tidegate
 from tidegate.epochs.record import Limits
 from tidegate.errors import PipelineError, TidegateError, UsageError
 from tidegate.limits import MAX_BYTES_PER_EPOCH, MAX_FILES_PER_EPOCH
@@ -27,7 +28,11 @@ _PIPELINE = "a pipeline: module:name, a file, or file.py:name"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns its exit code: 0, 1 for a failure, 2 for a mistake of the caller's."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help(sys.stderr)
+        return USAGE
     # SIGTERM ends a run as Ctrl-C does.
     signal.signal(signal.SIGTERM, _interrupt)
     # Polars has calls of the system begin anew after Ctrl-C, and a wait for a worker would never see it.
@@ -56,7 +61,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="tidegate", description="Serverless stream processing.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"tidegate {tidegate.__version__}")
+    parser.set_defaults(command=None)
+    commands = parser.add_subparsers(metavar="COMMAND")
 
     run = commands.add_parser("run", help="run a pipeline on this machine, on files of a folder")
     run.add_argument("pipeline", metavar="PIPELINE", help=_PIPELINE)
@@ -69,7 +76,8 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "--drain",
         action="store_true",
-        help="no file will follow: at the end the watermark passes all windows, and each gives its last pane",
+        help="no file will ever follow: at the end the watermark passes all windows, each gives its last "
+        "pane, and the stream is finished",
     )
     run.add_argument(
         "--max-files-per-epoch",
@@ -132,8 +140,17 @@ def _run(options: argparse.Namespace) -> int:
         else:
             manifest = runner.run(drain=options.drain)
     seconds = time.monotonic() - started
-    outline, ignored = plan.outline(), runner.ignored
-    print(summary(manifest, progress.counters, folders, outline, ignored=ignored, seconds=seconds))
+    print(
+        summary(
+            manifest,
+            progress.counters,
+            folders,
+            plan.outline(),
+            ignored=runner.ignored,
+            missing=runner.missing,
+            seconds=seconds,
+        )
+    )
     return 0
 
 

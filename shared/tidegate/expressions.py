@@ -4,8 +4,11 @@ Which rows share a batch is chance, so an expression may look at no other row th
 on a row at run time, that row leaves as `Rejected` and the others go on.
 """
 
+import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
 import polars as pl
 
@@ -50,7 +53,7 @@ def check_expression(label: str, expression: pl.Expr, schema: Schema) -> dict[st
     try:
         result = pl.LazyFrame(schema=dict(schema)).select(expression).collect_schema()
     except pl.exceptions.ColumnNotFoundError as error:
-        raise unknown_column(label, str(error).split("\n", maxsplit=1)[0], schema) from None
+        raise unknown_column(label, _missing(expression, schema, error), schema) from None
     except pl.exceptions.PolarsError as error:
         raise PipelineError(
             label,
@@ -75,6 +78,18 @@ def check_expression(label: str, expression: pl.Expr, schema: Schema) -> dict[st
             label, f"{expression} fails on every row: {first_line(error)}", "Mend the expression."
         ) from None
     return dict(result)
+
+
+def describe_expression(expression: pl.Expr) -> str:
+    """An expression as Polars prints it, with a digest of what it does not print, such as `round`'s digits.
+
+    What a Python function inside of it does is not part of it.
+    """
+    printed = str(expression)
+    if expression.meta.is_column() or "python_udf" in printed:
+        return printed
+    exact = expression.meta.serialize(format="json")
+    return f"{printed} #{hashlib.blake2b(exact.encode(), digest_size=4).hexdigest()}"
 
 
 def _is_row_by_row(expression: pl.Expr) -> bool:
@@ -104,7 +119,23 @@ def _looks_at_its_row(part: pl.Expr) -> bool:
 
 def unknown_column(label: str, name: str, schema: Schema) -> PipelineError:
     """The error for a column that is not there."""
-    return PipelineError(label, f"there is no column {name}", f"The columns here are {_columns(schema)}.")
+    close = get_close_matches(name, [each for each in schema if not each.startswith(HIDDEN)], n=1)
+    meant = f"Did you mean {close[0]!r}? " if close else ""
+    mend = f"{meant}The columns here are {_columns(schema)}."
+    return PipelineError(label, f"there is no column {name!r}", mend)
+
+
+_QUOTED = re.compile(r'"([^"]+)"')
+
+
+def _missing(expression: pl.Expr, schema: Schema, error: pl.exceptions.ColumnNotFoundError) -> str:
+    """The column that an expression names and that is not there."""
+    for name in expression.meta.root_names():
+        if name not in schema:
+            return name
+    # Of a selection of several columns Polars does not tell the names, except in its message.
+    quoted = _QUOTED.search(str(error))
+    return quoted[1] if quoted else first_line(error)
 
 
 def _columns(schema: Schema) -> str:

@@ -77,7 +77,8 @@ class FlatMap:
         return f"{self.verb}({_full_name(self.original)}{columns})"
 
     def _rows(self, columns: Schema, carried: Sequence[str]) -> Callable[[Row], list[tuple[Any, ...]]]:
-        return lambda row: [_values(new, columns, carried) for new in self.function(row)]
+        complete = self.schema is None
+        return lambda row: [_values(new, columns, carried, complete=complete) for new in self.function(row)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +128,7 @@ def _call(
             value = function(row)
         except MemoryError:
             raise
-        except Exception as error:  # user code may raise anything; its record must not stop the stream
+        except (Exception, SystemExit) as error:  # user code may raise anything, and must not stop the stream
             calls.failed.append(index)
             calls.reasons.append(
                 f"{label}: {_function_name(original)} raised {type(error).__name__}: {error}"
@@ -152,12 +153,15 @@ def _function_name(function: Callable[..., Any]) -> str:
     return getattr(function, "__qualname__", type(function).__qualname__)
 
 
-def _values(row: Row, columns: Schema, carried: Sequence[str]) -> tuple[Any, ...]:
+def _values(row: Row, columns: Schema, carried: Sequence[str], *, complete: bool) -> tuple[Any, ...]:
     if not isinstance(row, dict):
         raise TypeError(f"returned {type(row).__name__} and not a dict")
     unknown = [name for name in row if name not in columns and name not in carried]
     if unknown:
         raise KeyError(f"returned the undeclared column {unknown[0]!r}; declare it in schema=")
+    missing = [name for name in columns if name not in row] if complete else []
+    if missing:
+        raise KeyError(f"returned no {missing[0]!r}; return row | {{...}}, or declare the columns in schema=")
     return tuple(row.get(name) for name in columns)
 
 

@@ -8,6 +8,7 @@ import polars as pl
 from tidegate.accumulation import DISCARDING, Accumulation
 from tidegate.aggregates import BoundAggregate
 from tidegate.errors import PipelineError
+from tidegate.expressions import describe_expression
 from tidegate.timestamps import MAX, duration_text
 from tidegate.triggers import DEFAULT_TRIGGER, Finish, Trigger
 from tidegate.watermarks import BoundedDelay
@@ -82,11 +83,16 @@ class Windowing:
 
 @dataclass(frozen=True, eq=False)
 class Grouping:
-    """Key, windowing and aggregates: the wide step of a pipeline."""
+    """Key, windowing and aggregates: the wide step of a pipeline.
+
+    Attributes:
+        derived: The keys that are no columns of the stream, as row-by-row expressions.
+    """
 
     keys: dict[str, pl.DataType]
     windowing: Windowing
     aggregates: tuple[BoundAggregate, ...]
+    derived: tuple[pl.Expr, ...] = ()
 
     def __post_init__(self) -> None:
         for name, dtype in self.keys.items():
@@ -97,9 +103,15 @@ class Grouping:
                     f"Use {KEY_DTYPES}; cast it, for instance with pl.col({name!r}).cast(pl.String).",
                 )
 
+    @property
+    def inputs(self) -> tuple[pl.Expr, ...]:
+        """What is computed for each row before it is grouped: derived keys, and aggregates' inputs."""
+        return (*self.derived, *(expression for each in self.aggregates for expression in each.inputs))
+
     def describe(self) -> str:
         """One line that changes whenever state or meaning does; part of the plan's fingerprint."""
-        keys = ", ".join(f"{name}: {dtype}" for name, dtype in self.keys.items())
+        derived = {each.meta.output_name(): f" = {describe_expression(each)}" for each in self.derived}
+        keys = ", ".join(f"{name}: {dtype}{derived.get(name, '')}" for name, dtype in self.keys.items())
         values = ", ".join(f"{each.name}: {each.dtype} = {each.description}" for each in self.aggregates)
         return f"group_by({keys}) | {self.windowing.describe()} | agg({values})"
 

@@ -1,4 +1,4 @@
-"""Every bound in the system, in one table. Sizes are bytes, durations microseconds."""
+"""How large and how long things may be that users meet. Sizes are bytes, durations microseconds."""
 
 SECOND = 1_000_000
 MINUTE = 60 * SECOND
@@ -26,14 +26,13 @@ MAX_TASKS = 40
 MAX_AHEAD = "1d"
 """How far past processing time an event time may lie before the record is a dead letter."""
 
-EXECUTION_HISTORY = 20_000
-"""Events in the history of one Step Functions execution before another takes over; AWS allows 25,000."""
+EXECUTION_HISTORY = 10_000
+"""Events in the history of one Step Functions execution before another takes over.
+
+AWS allows 25,000, and each attempt that is tried again leaves more of them than this counts."""
 
 LEASE = 20 * MINUTE
 """How long a silent coordinator keeps others from starting; a hint, never a guard."""
 
 INPUT_OBJECT_BYTES = 4 * 1024 * 1024 * 1024
 """An uncompressed input object at most; a larger one is a dead letter."""
-
-KEY_BYTES = 1_024
-"""The length of an object key in UTF-8, as on S3."""

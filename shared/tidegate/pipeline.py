@@ -142,15 +142,11 @@ class Stream:
     def group_by(self, *keys: str | pl.Expr, **named: pl.Expr) -> "GroupedStream":
         """The key of the groups: columns or row-by-row expressions. Follow it with `agg`."""
         windowing = self._windowing("group_by")
-        stream = self
         expressions = _expressions("group_by", keys, named)
-        names = [
-            name for each in expressions for name in Select("group_by", (each,)).schema_after(self.schema)
-        ]
-        if any(not each.meta.is_column() for each in expressions):
-            stream = self._step(WithColumns("group_by", expressions))
+        dtypes = Select("group_by", expressions).schema_after(self.schema)
         windowing.check(self.source.watermark)
-        return GroupedStream(stream, windowing, tuple(names))
+        derived = tuple(each for each in expressions if not each.meta.is_column())
+        return GroupedStream(self, windowing, dtypes, derived)
 
     # Sinks
 
@@ -219,7 +215,8 @@ class GroupedStream:
 
     stream: Stream
     windowing: Windowing
-    keys: tuple[str, ...]
+    keys: dict[str, pl.DataType]
+    derived: tuple[pl.Expr, ...]
 
     def agg(self, **aggregates: Aggregate) -> Stream:
         """*What* is computed, one output column a keyword.
@@ -245,9 +242,9 @@ class GroupedStream:
         for name, aggregate in aggregates.items():
             mend = "Give one of Tidegate's aggregates, such as tg.sum('score')."
             _check(f"agg({name}=...)", aggregate, "bind", mend)
-        schema = self.stream.schema
-        bound = tuple(each.bind(name, schema) for name, each in aggregates.items())
-        grouping = Grouping({name: schema[name] for name in self.keys}, self.windowing, bound)
+        schema, replaced = self.stream.schema, [each.meta.output_name() for each in self.derived]
+        bound = tuple(each.bind(name, schema, replaced) for name, each in aggregates.items())
+        grouping = Grouping(self.keys, self.windowing, bound, self.derived)
         values = {each.name: each.dtype for each in bound}
         panes = dict(PANE_SCHEMA)
         head = {name: panes.pop(name) for name in ("window_start", "window_end")}

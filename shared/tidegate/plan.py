@@ -6,7 +6,6 @@ a lineage, and any object of an epoch can be computed again from it and the epoc
 """
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -49,17 +48,12 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A pipeline as stages, ready for the engine.
-
-    Attributes:
-        columns: The columns that the sink receives, with their types.
-    """
+    """A pipeline as stages, ready for the engine."""
 
     name: str
     source: Source
     stages: tuple[Stage, ...]
     sink: Sink
-    columns: Mapping[str, object]
 
     @property
     def map(self) -> Stage:
@@ -135,4 +129,4 @@ def compile_plan(pipeline: Pipeline) -> Plan:
     stages: tuple[Stage, ...] = (first,)
     if stream.grouping:
         stages += (Stage("reduce", Dependency.WIDE, stream.after, reduce=stream.grouping),)
-    return Plan(pipeline.name, stream.source, stages, sink, dict(stream.schema))
+    return Plan(pipeline.name, stream.source, stages, sink)

@@ -13,7 +13,15 @@ from typing import Protocol
 import polars as pl
 
 from tidegate.errors import PipelineError
-from tidegate.expressions import HIDDEN, Outcome, Schema, check_expression, hidden, row_by_row
+from tidegate.expressions import (
+    HIDDEN,
+    Outcome,
+    Schema,
+    check_expression,
+    describe_expression,
+    hidden,
+    row_by_row,
+)
 
 
 class NarrowStep(Protocol):
@@ -72,8 +80,8 @@ class Select:
         return row_by_row(frame, lambda part: part.with_columns(*self.expressions).select(*names, *carried))
 
     def describe(self) -> str:
-        """The expressions as Polars prints them."""
-        return f"select({', '.join(map(str, self.expressions))})"
+        """The expressions, each with a digest."""
+        return f"select({', '.join(map(describe_expression, self.expressions))})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +105,8 @@ class WithColumns:
         return row_by_row(frame, lambda part: part.with_columns(*self.expressions))
 
     def describe(self) -> str:
-        """The expressions as Polars prints them."""
-        return f"with_columns({', '.join(map(str, self.expressions))})"
+        """The expressions, each with a digest."""
+        return f"with_columns({', '.join(map(describe_expression, self.expressions))})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,8 +133,8 @@ class FilterExpression:
         return row_by_row(frame, lambda part: part.filter(self.predicate))
 
     def describe(self) -> str:
-        """The predicate as Polars prints it."""
-        return f"filter({self.predicate})"
+        """The predicate with a digest."""
+        return f"filter({describe_expression(self.predicate)})"
 
 
 def _check_not_kept(label: str, name: str, kept: Sequence[str]) -> None:

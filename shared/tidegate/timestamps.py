@@ -6,7 +6,7 @@
 import re
 from datetime import UTC, datetime, timedelta
 
-from tidegate.errors import UsageError
+from tidegate.errors import PipelineError
 
 MIN = -62_135_596_800_000_000
 """0001-01-01T00:00:00Z."""
@@ -32,15 +32,16 @@ Duration = str | timedelta
 """A length of time: `"90s"`, `"2m"`, `"1h30m"`, `"500ms"`, or a `timedelta`."""
 
 
-def microseconds(duration: Duration) -> int:
+def microseconds(duration: Duration, step: str = "duration") -> int:
     """The length of a duration in microseconds.
 
     Args:
         duration: Text of whole numbers with the units `us ms s m h d w`, largest first or not, or a
             `timedelta`. It may be zero and is never negative.
+        step: How messages name what the duration was given for, such as `FixedWindows(size=...)`.
 
     Raises:
-        UsageError: The text is no duration, or the `timedelta` is negative.
+        PipelineError: It is no duration, it is negative, or longer than all of time.
 
     Example:
         >>> microseconds("1m30s")
@@ -48,18 +49,17 @@ def microseconds(duration: Duration) -> int:
     """
     if isinstance(duration, timedelta):
         length = duration // MICROSECOND
-        if length < 0:
-            raise UsageError(f"a duration is never negative: {duration!r}")
-        return length
-    text = duration.replace(" ", "")
-    if text == "0":
-        return 0
-    parts = _DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise UsageError(f"not a duration: {duration!r}; write for example '10s', '2m', '1h30m' or '500ms'")
-    length = sum(int(number) * _UNITS[unit] for number, unit in parts)
+    else:
+        text = duration.replace(" ", "") if isinstance(duration, str) else ""
+        parts = _DURATION.findall(text)
+        if text != "0" and (not parts or "".join(number + unit for number, unit in parts) != text):
+            mend = "Write a text with its units, such as '10s', '2m', '1h30m' or '500ms'."
+            raise PipelineError(step, f"{duration!r} is not a duration", mend)
+        length = sum(int(number) * _UNITS[unit] for number, unit in parts)
+    if length < 0:
+        raise PipelineError(step, f"{duration!r} is negative", "Give a duration of zero or more.")
     if length > MAX - MIN:
-        raise UsageError(f"a duration of more than 9,999 years: {duration!r}")
+        raise PipelineError(step, f"{duration!r} is more than 9,999 years", "Give a shorter duration.")
     return length
 
 

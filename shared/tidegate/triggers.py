@@ -89,6 +89,11 @@ def _initial(trigger: Trigger, path: str) -> Columns:
     return {name: pl.lit(value) for name, value in trigger.state(path).items()}
 
 
+def _check_part(step: str, part: object) -> None:
+    if not hasattr(part, "step") or isinstance(part, type):
+        raise PipelineError(step, f"{part!r} is not a trigger", "Give a trigger, such as AfterCount(5).")
+
+
 def _choose(condition: pl.Expr, then: Mapping[str, pl.Expr], otherwise: Mapping[str, pl.Expr]) -> Columns:
     return {name: pl.when(condition).then(then[name]).otherwise(otherwise[name]) for name in then}
 
@@ -100,7 +105,7 @@ class AfterCount:
     An epoch's elements count together: `AfterCount(2)` on three new elements gives one pane of three.
 
     Raises:
-        PipelineError: The count is below 1.
+        PipelineError: The count is no whole number, or below 1.
     """
 
     count: int
@@ -108,10 +113,11 @@ class AfterCount:
     needs_watermark: bool = field(default=False, init=False, repr=False)
 
     def __post_init__(self) -> None:
+        label, mend = f"AfterCount({self.count!r})", "Give the number of elements, 1 or more."
+        if not isinstance(self.count, int) or isinstance(self.count, bool):
+            raise PipelineError(label, "the count is not a whole number", mend)
         if self.count < 1:
-            raise PipelineError(
-                f"AfterCount({self.count})", "the count is below 1", "Give the number of elements, 1 or more."
-            )
+            raise PipelineError(label, "the count is below 1", mend)
 
     def state(self, path: str) -> dict[str, int | bool]:
         """`elements`: how many have come."""
@@ -130,10 +136,17 @@ class AfterCount:
 
 @dataclass(frozen=True)
 class Repeatedly:
-    """Fires whenever its trigger does, which begins anew each time that it finishes."""
+    """Fires whenever its trigger does, which begins anew each time that it finishes.
+
+    Raises:
+        PipelineError: What it shall repeat is no trigger.
+    """
 
     trigger: Trigger
     finish: Finish = field(default=Finish.NEVER, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        _check_part("Repeatedly", self.trigger)
 
     @property
     def needs_watermark(self) -> bool:
@@ -167,6 +180,9 @@ class AfterWatermark:
         early: When to emit while the watermark is before the window's end; never, if None.
         late: When to emit for elements that come after the on-time pane; never, if None.
 
+    Raises:
+        PipelineError: One of them is no trigger.
+
     Example:
         >>> AfterWatermark(early=AfterCount(100), late=AfterCount(1)).describe()
         'AfterWatermark(early=AfterCount(100), late=AfterCount(1))'
@@ -174,6 +190,11 @@ class AfterWatermark:
 
     early: Trigger | None = None
     late: Trigger | None = None
+
+    def __post_init__(self) -> None:
+        for name, part in (("early", self.early), ("late", self.late)):
+            if part is not None:
+                _check_part(f"AfterWatermark({name}=...)", part)
 
     @property
     def finish(self) -> Finish:

@@ -20,6 +20,9 @@ class BoundedDelay:
         max_ahead: How far past processing time an event time may lie; a record beyond it is a dead
             letter, so that one bad clock cannot close every window. A day by default.
 
+    Raises:
+        PipelineError: One of them is no duration.
+
     Example:
         >>> BoundedDelay("10s").watermark(25_000_000)
         15000000
@@ -29,8 +32,8 @@ class BoundedDelay:
     max_ahead: Duration = MAX_AHEAD
 
     def __post_init__(self) -> None:
-        microseconds(self.delay)
-        microseconds(self.max_ahead)
+        microseconds(self.delay, "BoundedDelay(delay=...)")
+        microseconds(self.max_ahead, "BoundedDelay(max_ahead=...)")
 
     def watermark(self, highest_event_time: int) -> int:
         """The watermark after an element of this event time, in microseconds; never below `MIN`."""

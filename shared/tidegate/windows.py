@@ -39,7 +39,7 @@ class FixedWindows:
         offset: Shifts the grid, which is anchored at 1970-01-01T00:00:00Z; shorter than `size`.
 
     Raises:
-        PipelineError: The size is zero, or the offset is not shorter than the size.
+        PipelineError: One of them is no duration, the size is zero, or the offset is not shorter than it.
 
     Example:
         >>> FixedWindows("2m").describe()
@@ -50,9 +50,10 @@ class FixedWindows:
     offset: Duration = "0s"
 
     def __post_init__(self) -> None:
-        if microseconds(self.size) == 0:
+        size = microseconds(self.size, "FixedWindows(size=...)")
+        if size == 0:
             raise PipelineError("FixedWindows", "the size is zero", "Give a size such as '2m'.")
-        if microseconds(self.offset) >= microseconds(self.size):
+        if microseconds(self.offset, "FixedWindows(offset=...)") >= size:
             raise PipelineError(
                 "FixedWindows",
                 f"the offset {self.offset} is not shorter than the size {self.size}",

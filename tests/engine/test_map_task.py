@@ -68,7 +68,7 @@ def test_every_record_is_an_element_or_a_dead_letter() -> None:
     assert sorted(letter["line"] for letter in letters) == [2, 3, 4, 5]
     assert {letter["file"] for letter in letters} == {"events/000000.json"}
     reasons = " | ".join(letter["reason"] for letter in letters)
-    for part in ("no JSON", "v: ", "it has no event time", "further ahead of processing time than max_ahead"):
+    for part in ("no JSON", "v: ", "it has no event time", "further ahead than max_ahead allows"):
         assert part in reasons
     assert all(letter["text"] for letter in letters)
 
@@ -177,3 +177,31 @@ def test_event_times_before_1970_and_at_the_bounds() -> None:
     first, second = here.run(close=True)
     assert first["window_start"] == "0001-01-01T00:00:00Z"
     assert (second["window_start"], second["window_end"]) == ("1969-12-31T23:59:50Z", "1970-01-01T00:00:00Z")
+
+
+def test_a_key_may_take_the_name_of_a_column_that_an_aggregate_reads() -> None:
+    grouped = stream().window(tg.FixedWindows("10s")).group_by(pl.col("v") // 10)
+    here = world(
+        tg.Pipeline("p", grouped.agg(total=tg.sum("v"), top=tg.max(pl.col("v") * 2)).write_json("out"))
+    )
+    here.upload([{"k": "a", "v": 55, "at": 0}, {"k": "a", "v": 57, "at": 0}])
+
+    (pane,) = here.run(close=True)
+    assert (pane["v"], pane["total"], pane["top"]) == (5, 112, 114)
+
+
+def test_many_rejected_records_cost_no_more_than_the_file_is_long() -> None:
+    """Each look for a record's text reads the file anew, so it is one look for all of them."""
+    here = world(
+        summed(
+            stream(schema={"k": pl.String, "v": pl.String, "at": pl.Datetime("us")}).with_columns(
+                v=pl.col("v").cast(pl.Int64)
+            )
+        )
+    )
+    here.upload([{"k": "a", "v": f"no {number}", "at": 0} for number in range(3_000)])
+
+    assert here.run(close=True) == []
+    letters = here.dead_letters()
+    assert [letter["line"] for letter in letters] == list(range(1, 3_001))
+    assert '"no 2999"' in letters[-1]["text"]

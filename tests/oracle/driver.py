@@ -14,7 +14,7 @@ from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.pipeline import Pipeline
 from tidegate.plan import Plan, compile_plan
-from tidegate.stores.memory import MemoryObjects, MemoryTable
+from tidegate.stores.memory import ManualClock, MemoryObjects, MemoryTable
 
 Row = dict[str, Any]
 
@@ -48,7 +48,7 @@ class World:
     """
 
     def __init__(self, pipeline: Pipeline, limits: Limits = ONE_CALL, now: int = 0) -> None:
-        self.now = now
+        self.clock = ManualClock(now)
         self.limits = limits
         self.manifests: list[Manifest] = []
         self._plan = compile_plan(pipeline)
@@ -106,7 +106,7 @@ class World:
         groups, moments = iter(arrivals), iter(nows)
 
         def tick() -> None:
-            self.now = next(moments, self.now)
+            self.clock.moment = next(moments, self.clock.moment)
 
         def committed(manifest: Manifest) -> None:
             self.manifests.append(manifest)
@@ -141,4 +141,4 @@ class World:
 
     def _coordinator(self) -> Coordinator:
         outline = self._plan.outline()
-        return Coordinator(outline, self._stores.state, self._table, self.limits, lambda inputs: self.now)
+        return Coordinator(outline, self._stores.state, self._table, self.limits, self.clock)

@@ -105,7 +105,7 @@ def pane(row: dict[str, Any], case: Case) -> str:
 
 def play(world: World, step: dict[str, Any]) -> list[dict[str, Any]]:
     """One epoch."""
-    world.now = micros(step["now"]) if "now" in step else world.now
+    world.clock.moment = micros(step["now"]) if "now" in step else world.clock.moment
     rows = [element(text) for text in step.get("add", ())]
     if "watermark" in step:
         mark = micros(step["watermark"]) + 24 * 3_600 * MICROSECOND

@@ -4,7 +4,7 @@ They never stop a pipeline and never vanish: they are counted, and written besid
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tidegate.expressions import HIDDEN, Rejected
@@ -24,12 +24,13 @@ class DeadLetters:
         """One dead letter; line 0 is the file as a whole."""
         self.entries.append({"file": file, "line": line, "reason": reason, "text": text})
 
-    def add_rejected(self, file: str, records: Records, rejected: Iterable[Rejected]) -> None:
+    def add_rejected(self, file: str, records: Records, rejected: Sequence[Rejected]) -> None:
         """The records of rows that a step rejected."""
-        for each in rejected:
-            lines = each.rows.get_column(LINE).to_list()
-            for line, reason, text in zip(lines, each.reasons, records.texts(lines), strict=True):
-                self.add(file, line, reason, text)
+        lines = [line for each in rejected for line in each.rows.get_column(LINE).to_list()]
+        reasons = [reason for each in rejected for reason in each.reasons]
+        # All texts at once: each call reads the whole file anew.
+        for line, reason, text in zip(lines, reasons, records.texts(lines), strict=True):
+            self.add(file, line, reason, text)
 
     def add_rejected_panes(self, rejected: Iterable[Rejected]) -> None:
         """Panes that a step behind the grouping rejected; they come from no single line of a file."""

@@ -60,7 +60,7 @@ def map_epoch(
         objects: Where the input lies.
         slices: The objects to read, in intake order.
         watermark: The watermark before the epoch; elements of windows that had expired by then are dropped.
-        now: Processing time, which bounds how far ahead an event time may lie.
+        now: The time from which it is counted how far ahead an event time may lie.
     """
     dead = DeadLetters()
     counters: Counter[str] = Counter(records=0, elements=0, dropped_late=0)
@@ -129,15 +129,14 @@ def _why(moment: int | None, ahead: int) -> str:
         return "it has no event time"
     if moment < MIN or moment > MAX:
         return "its event time is outside of the years 1 to 9999"
-    return (
-        f"its event time {iso(moment)} is after {iso(ahead)}, further ahead of processing time than max_ahead"
-    )
+    return f"its event time {iso(moment)} is after {iso(ahead)}, further ahead than max_ahead allows"
 
 
 def _with_inputs(elements: pl.DataFrame, grouping: Grouping) -> Outcome:
-    """The elements with the aggregates' inputs that are no columns yet."""
-    inputs = [expression for each in grouping.aggregates for expression in each.inputs]
-    return row_by_row(elements, lambda part: part.with_columns(*inputs)) if inputs else Outcome(elements)
+    """The elements with what the grouping derives from each; all at once, so that none sees another."""
+    if not grouping.inputs:
+        return Outcome(elements)
+    return row_by_row(elements, lambda part: part.with_columns(*grouping.inputs))
 
 
 def _in_open_windows(elements: pl.DataFrame, grouping: Grouping, watermark: int) -> pl.DataFrame:

@@ -36,6 +36,13 @@ class Lease:
 
 def wake(table: Table) -> Lease:
     """Announces accepted objects; afterwards a coordinator must be started unless the lease is held."""
+    if read(table).row is None:
+        try:
+            # With all its attributes, so that whoever changes the row later expects all of them.
+            table.write(Put(paths.COORDINATOR, {_WAKE: 1, "holder": "", "until": 0}))
+            return read(table)
+        except ConditionFailed:
+            pass
     table.write(Add(paths.COORDINATOR, _WAKE, 1))
     return read(table)
 

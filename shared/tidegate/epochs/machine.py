@@ -19,7 +19,9 @@ on any clock: two coordinators write the same record, the same results and the s
 
 Going idle is compare-and-release: intake adds to a counter in the lease's row after it accepted objects,
 and the release happens only if the counter still is what it was before the coordinator looked for work.
-So no wake-up is lost: either the coordinator sees the objects, or its release fails and it looks again.
+So no wake-up is lost: either the coordinator sees the objects, or its release fails and it looks again. (A
+coordinator that fails gives the lease back as well; what it left waits for the next upload, or for someone
+who starts it again, and an alarm says so.)
 
 `TRANSITIONS` is the whole state machine. The embedded runner drives it in a loop, and the Step Functions
 definition in `infra/epoch.asl.yaml` has the same states; a test compares the two.
@@ -38,7 +40,7 @@ from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFoun
 from tidegate.limits import KEY_GROUPS
 from tidegate.outline import Outline
 from tidegate.references import checksum
-from tidegate.stores.ports import Delete, Objects, Put, Row, Table
+from tidegate.stores.ports import Clock, Delete, Objects, Put, Row, Table
 from tidegate.timestamps import MAX
 from tidegate.watermarks import Frontier
 
@@ -142,7 +144,9 @@ class Coordinator:
         objects: The store of state.
         table: The pipeline's rows.
         limits: How large epochs may be.
-        now: Processing time to freeze into an epoch that takes these inputs (may be empty), microseconds.
+        clock: The machine's clock.
+        now: Processing time to freeze into an epoch that takes these inputs (may be empty), where it is not
+            the machine's clock.
     """
 
     def __init__(
@@ -151,13 +155,15 @@ class Coordinator:
         objects: Objects,
         table: Table,
         limits: Limits,
-        now: Callable[[Sequence[intake.Accepted]], int],
+        clock: Clock,
+        now: Callable[[Sequence[intake.Accepted]], int] | None = None,
     ) -> None:
         self._outline = outline
         self._objects = objects
         self._table = table
         self._limits = limits
-        self._now = now
+        self._clock = clock
+        self._now = now or (lambda inputs: clock.now())
 
     def plan(self, *, close: bool = False) -> EpochRecord | None:
         """The record of the next epoch: the one that is there, or a new one; None if nothing waits.
@@ -238,20 +244,25 @@ class Coordinator:
             # Nothing is written before the first commit: who only looked is tied to no plan.
             return Head(0, ("", ""), 0, self._outline.fingerprint, KEY_GROUPS)
         head = Head.of(row)
-        self._refuse_another(head.fingerprint, head.key_groups)
-        return head
-
-    def _refuse_another(self, fingerprint: str, key_groups: int) -> None:
-        if fingerprint != self._outline.fingerprint or key_groups != KEY_GROUPS:
+        if head.fingerprint != self._outline.fingerprint:
+            self._adopted(paths.record(self._outline.pipeline, head.epoch))
+        if head.key_groups != KEY_GROUPS:
             raise IncompatiblePipeline(
-                f"the state of the pipeline {self._outline.pipeline!r} was written by another plan "
-                f"(fingerprint {fingerprint}, and this one is {self._outline.fingerprint}); go back to "
-                "that pipeline, give the new one another name, or start over with new state and output"
+                f"the state of the pipeline {self._outline.pipeline!r} has {head.key_groups} key groups, and "
+                f"this version of Tidegate works with {KEY_GROUPS}; go back to the version that wrote it"
             )
+        return head
 
     def _adopted(self, key: str) -> EpochRecord:
         record = EpochRecord.decode(key, self._objects.get(key))
-        self._refuse_another(record.fingerprint, KEY_GROUPS)
+        if record.fingerprint != self._outline.fingerprint:
+            was = [line for line in record.meaning if line not in self._outline.meaning]
+            now = [line for line in self._outline.meaning if line not in record.meaning]
+            raise IncompatiblePipeline(
+                f"the state of the pipeline {self._outline.pipeline!r} was written by another plan. It was: "
+                f"{'; '.join(was) or 'more'}. It is: {'; '.join(now) or 'less'}. Go back to that pipeline, "
+                "give the new one another name, or start over with new state and output"
+            )
         return record
 
     def _freeze(self, head: Head, close: bool) -> EpochRecord | None:
@@ -267,7 +278,9 @@ class Coordinator:
             pipeline=self._outline.pipeline,
             epoch=head.epoch + 1,
             fingerprint=self._outline.fingerprint,
+            meaning=self._outline.meaning,
             now=max(self._now(inputs), previous.now if previous else 0),
+            clock=self._clock.now(),
             frontier=frontier,
             close=closes,
             inputs=inputs,
@@ -290,7 +303,8 @@ class Coordinator:
         try:
             self._table.write(Put(paths.HEAD, settled.row(), expected={"epoch": head.epoch}))
         except ConditionFailed:
-            return self._head()
+            # Another coordinator committed meanwhile, and its epoch may be unsettled just as well.
+            return self._settled(self._head())
         return settled
 
     def _all_tasks(self, record: EpochRecord) -> Sequence[Task]:

@@ -59,7 +59,7 @@ def seen(key: str, version: str) -> str:
 
 def position(accepted_at: int, sequence: int, key: str, version: str) -> str:
     """A place in the intake log; positions sort in the order of acceptance."""
-    return f"{accepted_at:020d}-{sequence:06d}-{seen(key, version).removeprefix(SEEN)[:12]}"
+    return f"{accepted_at:020d}-{sequence:09d}-{seen(key, version).removeprefix(SEEN)[:12]}"
 
 
 def pending(place: str) -> str:

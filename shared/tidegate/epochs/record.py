@@ -65,7 +65,10 @@ class EpochRecord:
 
     Attributes:
         fingerprint: Of the plan that it was frozen for.
+        meaning: The lines that the fingerprint is made of, so that a change can be named.
         now: Processing time in microseconds.
+        clock: The machine's clock when it was frozen; how far ahead an event time may lie is counted from
+            the later of the two.
         frontier: The watermark before the epoch, with what a backlog holds back.
         close: Whether the source is finished: the watermark goes to `MAX` at the epoch's end.
         inputs: What it reads, in intake order.
@@ -78,7 +81,9 @@ class EpochRecord:
     pipeline: str
     epoch: int
     fingerprint: str
+    meaning: tuple[str, ...]
     now: int
+    clock: int
     frontier: Frontier
     close: bool
     inputs: tuple[Accepted, ...]
@@ -98,7 +103,9 @@ class EpochRecord:
             "pipeline": self.pipeline,
             "epoch": self.epoch,
             "fingerprint": self.fingerprint,
+            "meaning": list(self.meaning),
             "now": self.now,
+            "clock": self.clock,
             "watermark": self.frontier.watermark,
             "held": [[each.until, each.watermark] for each in self.frontier.held],
             "close": self.close,
@@ -124,7 +131,9 @@ class EpochRecord:
             pipeline=body["pipeline"],
             epoch=body["epoch"],
             fingerprint=body["fingerprint"],
+            meaning=tuple(body["meaning"]),
             now=body["now"],
+            clock=body["clock"],
             frontier=decode_frontier(body),
             close=body["close"],
             inputs=tuple(

@@ -73,8 +73,8 @@ def _publish(stores: TaskStores, result: TaskResult, at_hand: dict[str, bytes]) 
         if not stores.output.put_if_absent(output.name, data) and stores.output.get(output.name) != data:
             raise TidegateError(
                 f"{output.name} exists already and holds something else: the output folder was written by "
-                "another pipeline, or from other state; give each pipeline a sink of its own, and new state "
-                "a new output folder"
+                "another pipeline, or from other state. Give each pipeline a sink of its own and new state a "
+                "new output folder, and remove this pipeline's state: its epoch keeps the names it began with"
             )
     return result
 
@@ -190,7 +190,11 @@ class _Attempt:
         inputs = [self.record.inputs[number].object for number in numbers]
         slices = [InputSlice(each.key, each.version) for each in inputs]
         return map_epoch(
-            self.plan, self.stores.input, slices, self.record.frontier.watermark, self.record.now
+            self.plan,
+            self.stores.input,
+            slices,
+            self.record.frontier.watermark,
+            max(self.record.now, self.record.clock),
         )
 
     def _watermark(self, mapped: MapOutput) -> int | None:

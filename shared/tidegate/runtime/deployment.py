@@ -5,7 +5,6 @@ Nothing here imports Polars or the engine, so that these functions start fast. W
 """
 
 import sys
-import time
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,8 +19,11 @@ from tidegate.limits import EXECUTION_HISTORY
 from tidegate.outline import Outline
 from tidegate.runtime.buckets import Environment, bucket
 from tidegate.stores.aws import DynamoTable, StateMachine
+from tidegate.stores.clock import SystemClock
 
 Answer = dict[str, Any]
+
+_CLOCK = SystemClock()
 
 _EVENTS_OF_EPOCH = 25
 """Events that an epoch's states leave in the history of an execution."""
@@ -63,14 +65,14 @@ class Intake:
             )
         if not self.outline.takes(key):
             return False
-        return accept(self.table, [InputObject(key, version, size)], _now()) == 1
+        return accept(self.table, [InputObject(key, version, size)], _CLOCK.now()) == 1
 
     def wake(self) -> None:
         """Starts a coordinator, unless one is at work and will see what was accepted."""
         held = lease.wake(self.table)
-        if not held.is_held(_now()):
+        if not held.is_held(_CLOCK.now()):
             # A state machine remembers names for 90 days, also across a table that was made anew.
-            self.state_machine.start(f"{self.outline.pipeline[:40]}-{held.wake}-{_now()}")
+            self.state_machine.start(f"{self.outline.pipeline[:40]}-{held.wake}-{_CLOCK.now()}")
 
 
 def intake(environment: Environment) -> Intake:
@@ -104,7 +106,7 @@ def plan(environment: Environment, execution: str, history: int) -> Answer:
         return {"action": Event.NOTHING.value}
     coordinator = _coordinator(environment)
     while True:
-        held = lease.acquire(table, execution, _now())
+        held = lease.acquire(table, execution, _CLOCK.now())
         if held is None:
             return {"action": Event.NOTHING.value}
         record = coordinator.plan()
@@ -157,7 +159,7 @@ def _coordinator(environment: Environment) -> Coordinator:
         bucket(environment, "TIDEGATE_STATE_BUCKET"),
         _table(environment["TIDEGATE_TABLE"], outline.pipeline),
         limits,
-        now=lambda inputs: _now(),
+        _CLOCK,
     )
 
 
@@ -174,7 +176,3 @@ def _outline(reference: str) -> Outline:
         if path.is_file():
             return Outline.from_json(path.read_text())
     raise UsageError(f"the layer has no plan document {PLANS}/{document}; build it again with `make build`")
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000

@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tidegate.epochs import intake
+from tidegate.epochs import intake, paths
 from tidegate.epochs.machine import Coordinator, Invoker, drive
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import Limits
@@ -25,8 +25,10 @@ from tidegate.outline import Outline
 from tidegate.plan import Plan
 from tidegate.runtime.folders import Folders
 from tidegate.runtime.workers import ProcessWorkers, ThreadWorkers, worker_command
+from tidegate.stores.clock import SystemClock
 from tidegate.stores.embedded import LocalObjects, SqliteTable
 from tidegate.stores.ports import Clock, ObjectInfo, Table
+from tidegate.timestamps import MAX
 
 Watch = Callable[[Manifest], None]
 
@@ -34,19 +36,10 @@ POLL = 0.25
 """Seconds between two looks at the input folder."""
 
 SETTLED = 1_000_000
-"""How long a file must be unchanged before it counts as complete while following, microseconds."""
-
+"""How long a file must be seen unchanged before it counts as complete while following, microseconds."""
 
 SWEPT_AFTER = 60_000_000
 """How old an object must be by the clock before it is swept, microseconds."""
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> int:
-        """See `Clock.now`."""
-        return time.time_ns() // 1_000
 
 
 @dataclass
@@ -62,6 +55,7 @@ class EmbeddedRunner:
         clock: Processing time while following, and the order of the intake log.
         watch: Is told each committed epoch's manifest.
         ignored: Files of the input folder whose names do not fit the source.
+        missing: Output files of the last epoch before this run that are gone.
     """
 
     plan: Plan
@@ -72,8 +66,10 @@ class EmbeddedRunner:
     clock: Clock
     watch: Watch = lambda manifest: None
     ignored: int = 0
+    missing: tuple[str, ...] = ()
     _changed: dict[str, int] = field(default_factory=dict)
     _known: set[tuple[str, str]] = field(default_factory=set)
+    _first_seen: dict[tuple[str, str], int] = field(default_factory=dict)
     _swept: int = 0
 
     def __post_init__(self) -> None:
@@ -90,35 +86,45 @@ class EmbeddedRunner:
             The last manifest, None if nothing was ever processed.
 
         Raises:
-            UsageError: There is no file to read, and never was.
+            UsageError: There is no file to read, and never was; there are new files, and the stream is
+                finished; there is nothing new, and the output is gone. Nothing was accepted.
+            IncompatiblePipeline: The state belongs to another plan. Nothing was accepted.
         """
-        # Before anything is accepted: it refuses the state of another plan.
-        last = self.manifest()
+        last = self._last()
         files = self._files()
         if not files and last is None:
-            kind, prefix = self._outline.kind, self._outline.prefix
-            raise UsageError(
-                f"there are no {kind} files in {self.folders.input / prefix}, "
-                f"nor in {self.folders.input} itself"
-            )
-        self._accept(files)
+            raise self._no_files()
+        self._accept(files, last)
         coordinator = self._coordinator(self._arrival)
         drive(coordinator, self.invoker, close=drain, committed=self._committed)
-        return coordinator.manifest()
+        manifest = coordinator.manifest()
+        if self.missing and manifest and last and manifest.epoch == last.epoch:
+            raise UsageError(
+                f"there is nothing new, and {self.missing[0]}, which an earlier run wrote, is not in "
+                f"{self.folders.output} any more; to start over, remove the state in {self.folders.state} too"
+            )
+        return manifest
 
     def follow(self, *, stop: Callable[[], bool] = lambda: False) -> Manifest | None:
         """Processes files as they arrive, until `stop` says so.
 
         Raises:
+            UsageError: A file came, and the stream is finished. It was not accepted.
             IncompatiblePipeline: The state belongs to another plan. Nothing was accepted.
         """
-        coordinator = self._coordinator(lambda inputs: self.clock.now())
-        coordinator.manifest()
+        last = self._last()
+        coordinator = self._coordinator()
         while not stop():
-            self._accept([each for each in self._files() if self._is_complete(each)])
+            self._accept(self._complete(self._files()), last)
             drive(coordinator, self.invoker, committed=self._committed)
             time.sleep(POLL)
         return coordinator.manifest()
+
+    def _last(self) -> Manifest | None:
+        """What earlier runs left; before anything is accepted, for it refuses the state of another plan."""
+        last = self.manifest()
+        self.missing = self.folders.missing(last)
+        return last
 
     def _committed(self, manifest: Manifest) -> None:
         self.watch(manifest)
@@ -130,17 +136,17 @@ class EmbeddedRunner:
 
     def manifest(self) -> Manifest | None:
         """The manifest of the last committed epoch, None before the first one."""
-        return self._coordinator(self._arrival).manifest()
+        return self._coordinator().manifest()
 
-    def _coordinator(self, now: Callable[[Sequence[intake.Accepted]], int]) -> Coordinator:
+    def _coordinator(self, now: Callable[[Sequence[intake.Accepted]], int] | None = None) -> Coordinator:
         state = LocalObjects(self.folders.state)
-        return Coordinator(self._outline, state, self.table, self.limits, now)
+        return Coordinator(self._outline, state, self.table, self.limits, self.clock, now)
 
     def _files(self) -> list[ObjectInfo]:
         """The source's files: below its prefix, or in the folder itself if there is no such folder."""
         below = (self.folders.input / self._outline.prefix).is_dir()
         listed = list(self._input.list(self._outline.prefix if below else ""))
-        files = [each for each in listed if self._outline.fits(each.key.rsplit("/", maxsplit=1)[-1])]
+        files = self._fitting(listed)
         self.ignored = len(listed) - len(files)
         for each in files:
             if not _is_text(each.key):
@@ -148,23 +154,63 @@ class EmbeddedRunner:
         self._changed = {each.key: each.modified for each in files}
         return files
 
-    def _accept(self, files: Sequence[ObjectInfo]) -> None:
+    def _fitting(self, files: Sequence[ObjectInfo]) -> list[ObjectInfo]:
+        return [each for each in files if self._outline.fits(each.key.rsplit("/", maxsplit=1)[-1])]
+
+    def _no_files(self) -> UsageError:
+        kind, folder, prefix = self._outline.kind, self.folders.input, self._outline.prefix
+        if not (folder / prefix).is_dir():
+            return UsageError(
+                f"there are no {kind} files in {folder}, nor is there a folder {prefix} in it; "
+                "put the files there, or give another folder with --input"
+            )
+        beside = len(self._fitting(list(self._input.list(""))))
+        mend = f"move the {beside} that lie in {folder} itself there" if beside else "put the files there"
+        return UsageError(
+            f"there are no {kind} files in {folder / prefix}, which the pipeline reads; {mend}, "
+            "or give another folder with --input"
+        )
+
+    def _accept(self, files: Sequence[ObjectInfo], last: Manifest | None) -> None:
         new = [each for each in files if (each.key, each.version) not in self._known]
+        if last and last.frontier.watermark >= MAX and self._outline.shuffles:
+            self._refuse(new)
         objects = [intake.InputObject(each.key, each.version, each.size) for each in new]
         intake.accept(self.table, objects, self.clock.now())
         self._known.update((each.key, each.version) for each in new)
 
     def _arrival(self, inputs: Sequence[intake.Accepted]) -> int:
-        """When the last of the inputs was changed: the processing time of a finished folder."""
-        return max((self._changed.get(each.object.key, 0) for each in inputs), default=0)
+        """When the newest file of the folder was changed: the processing time of a finished folder.
 
-    def _is_complete(self, file: ObjectInfo) -> bool:
-        """Whether a file has not changed for a while and nobody has it open for writing."""
-        if (file.key, file.version) in self._known:
-            return False
-        if self.clock.now() - file.modified < SETTLED:
-            return False
-        return not _is_being_written(self.folders.input / file.key)
+        Of the whole folder and not of these inputs, so that it does not matter how it is cut into epochs.
+        """
+        return max(self._changed.values(), default=0)
+
+    def _refuse(self, files: Sequence[ObjectInfo]) -> None:
+        """Refuses files that come after the end of time, when all that is in them would be dropped."""
+        unseen = [each for each in files if self.table.get(paths.seen(each.key, each.version)) is None]
+        if unseen:
+            raise UsageError(
+                f"this stream was finished with --drain, and {unseen[0].key} is new; "
+                "start over with new state and output"
+            )
+
+    def _complete(self, files: Sequence[ObjectInfo]) -> list[ObjectInfo]:
+        """The new files that were seen unchanged for a while and that nobody has open for writing.
+
+        When a file was changed says less, for that may be any clock's time: a copy keeps it, another machine
+        sets it, and it may lie in the future.
+        """
+        now = self.clock.now()
+        new = {(each.key, each.version): each for each in files}
+        new = {name: each for name, each in new.items() if name not in self._known}
+        self._first_seen = {name: min(now, self._first_seen.get(name, now)) for name in new}
+        return [
+            each
+            for name, each in new.items()
+            if now - self._first_seen[name] >= SETTLED
+            and not _is_being_written(self.folders.input / each.key)
+        ]
 
 
 @contextmanager

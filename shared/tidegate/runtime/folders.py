@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.tasks import TaskStores
 from tidegate.errors import UsageError
 from tidegate.outline import DEAD_LETTERS, Outline
@@ -86,6 +87,11 @@ class Folders:
         for folder in (self.output / outline.sink, self.state):
             if folder.is_relative_to(source):
                 raise UsageError(f"{folder} lies in {source}, which the pipeline reads; give another folder")
+
+    def missing(self, manifest: Manifest | None) -> tuple[str, ...]:
+        """The output files of a manifest that are not in the output folder any more."""
+        names = manifest.outputs if manifest else ()
+        return tuple(name for name in names if not (self.output / name).is_file())
 
     def clear_unfinished(self, outline: Outline) -> None:
         """Removes what killed writers left half-written; only while this run alone has the folders."""

@@ -3,11 +3,13 @@
 import importlib
 import importlib.util
 import sys
+import sysconfig
 import traceback
 from pathlib import Path
 from types import ModuleType
 
 from tidegate.errors import TidegateError, UsageError
+from tidegate.expressions import first_line
 from tidegate.pipeline import Pipeline
 
 
@@ -88,8 +90,22 @@ def _where(error: BaseException) -> str:
     if isinstance(error, SyntaxError):
         return f"line {error.lineno}: {type(error).__name__}: {error.msg}"
     frames = traceback.extract_tb(error.__traceback__)
-    line = f"line {frames[-1].lineno} of {Path(frames[-1].filename).name}: " if frames else ""
-    return f"{line}{type(error).__name__}: {error}"
+    # The user's line that called a library says more than the line of the library that raised.
+    shown = [each for each in frames if _is_users(each.filename)] or frames
+    line = f"line {shown[-1].lineno} of {Path(shown[-1].filename).name}: " if shown else ""
+    return f"{line}{type(error).__name__}: {first_line(error)}"
+
+
+_LIBRARIES = (
+    Path(__file__).resolve().parents[1],
+    *(Path(sysconfig.get_paths()[name]).resolve() for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+)
+"""Where the code of others lies: Tidegate, Python and what is installed."""
+
+
+def _is_users(filename: str) -> bool:
+    path = Path(filename).resolve()
+    return path.is_file() and not any(path.is_relative_to(folder) for folder in _LIBRARIES)
 
 
 def _listed(found: dict[str, Pipeline]) -> str:

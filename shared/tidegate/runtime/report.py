@@ -1,6 +1,7 @@
 """What the command line says about a run: progress while it goes on, a summary at its end."""
 
 from collections import Counter
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TextIO
 
@@ -63,9 +64,20 @@ def summary(
     outline: Outline,
     *,
     ignored: int,
+    missing: Sequence[str],
     seconds: float,
 ) -> str:
-    """What a run did, and where its results are."""
+    """What a run did, and where its results are.
+
+    Args:
+        manifest: Of the last epoch.
+        counters: Counts of this run.
+        folders: Where input, output and state lie.
+        outline: The pipeline's.
+        ignored: Files whose names do not fit.
+        missing: Output of earlier runs that is gone.
+        seconds: How long it took.
+    """
     rows: list[tuple[str, str]] = []
     if counters["epochs"]:
         title = (
@@ -85,6 +97,8 @@ def summary(
     if ignored:
         reason = f"whose names do not end as those of {outline.kind} files"
         rows.append(("ignored", f"{_number(ignored, 'file')} {reason}"))
+    if missing:
+        rows.append(("missing", f"{missing[0]}, which an earlier run wrote; to start over, remove the state"))
     if manifest and outline.shuffles and counters["epochs"]:
         rows += _state(manifest, folders)
     return "\n".join([title, *(f"  {name:8} {text}" for name, text in rows)])
@@ -112,7 +126,9 @@ def _state(manifest: Manifest, folders: Folders) -> list[tuple[str, str]]:
         ("state", f"{open_windows:,} windows are open, watermark {moment(watermark)}, in {folders.state}")
     ]
     if open_windows and watermark < MAX:
-        rows.append(("", "(if no file will follow, --drain gives their last panes)"))
+        rows.append(
+            ("", "(if no file will ever follow, --drain gives their last panes and finishes the stream)")
+        )
     return rows
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from tidegate.errors import PipelineError
-from tidegate.expressions import check_expression
+from tidegate.expressions import check_expression, describe_expression
 from tidegate.outline import DEAD_LETTERS
 from tidegate.sources.formats import Format
 from tidegate.watermarks import BoundedDelay
@@ -57,9 +57,10 @@ class Source:
 
     def describe(self) -> str:
         """One line that changes whenever the meaning of the input does; part of the fingerprint."""
+        event_time = describe_expression(self.event_time)
         columns = ", ".join(f"{name}: {dtype}" for name, dtype in self.schema.items())
         nulls = f", null_values={self.null_values}" if self.null_values else ""
-        return f"read_{self.kind}({self.prefix!r}, {{{columns}}}, event_time={self.event_time}{nulls})"
+        return f"read_{self.kind}({self.prefix!r}, {{{columns}}}, event_time={event_time}{nulls})"
 
 
 def check_prefix(step: str, prefix: str) -> str:

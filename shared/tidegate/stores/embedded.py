@@ -5,6 +5,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import RLock
 from typing import Literal
@@ -18,6 +19,8 @@ from tidegate.stores.rows import changed, check_expected
 
 _UNFINISHED = re.compile(r".+#\d+")
 """What obstore calls a file while it writes it, before it links it under its name."""
+
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 class LocalObjects:
@@ -43,19 +46,21 @@ class LocalObjects:
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise ObjectNotFound(f"there is no file {path}") from None
         except OSError as error:
-            raise TidegateError(f"{path} cannot be read: {error.strerror}; mend that and run again") from None
+            raise _failed(path, "read", error) from None
         if version is not None and (found != version or changed_meanwhile):
             raise ObjectNotFound(f"the file {path} was changed (its version was {version}, and is {found})")
         return data
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """See `Objects.get_ranges`."""
-        self._path(key)
+        path = self._path(key)
         starts, lengths = [offset for offset, _ in ranges], [length for _, length in ranges]
         try:
             return [bytes(part) for part in self._store.get_ranges(key, starts=starts, lengths=lengths)]
         except FileNotFoundError:
-            raise ObjectNotFound(f"there is no file {self._root / key}") from None
+            raise ObjectNotFound(f"there is no file {path}") from None
+        except BaseError as error:
+            raise _failed(path, "read", error) from None
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""
@@ -76,8 +81,7 @@ class LocalObjects:
         except AlreadyExistsError:
             raise
         except (BaseError, OSError) as error:
-            reason = str(error).splitlines()[0]
-            raise TidegateError(f"{path} cannot be written: {reason}; mend that and run again") from None
+            raise _failed(path, "written", error) from None
 
     def list(self, folder: str) -> Iterable[ObjectInfo]:
         """See `Objects.list`; an empty folder name lists the files of the root itself, and no deeper."""
@@ -87,18 +91,22 @@ class LocalObjects:
     def delete(self, keys: Sequence[str]) -> None:
         """See `Objects.delete`."""
         for key in keys:
-            self._path(key).unlink(missing_ok=True)
+            _remove(self._path(key))
 
     def clear_unfinished(self, folder: str) -> None:
         """Removes what writers that were killed left half-written; only while nobody writes."""
         for path in self._path(folder).rglob("*"):
             if _UNFINISHED.fullmatch(path.name) and path.is_file():
-                path.unlink(missing_ok=True)
+                _remove(path)
 
     def _path(self, key: str) -> Path:
         path = self._root / key
         hostile = key.startswith("/") or "\0" in key or ".." in Path(key).parts
-        if hostile or not self._leads_inside(path):
+        try:
+            inside = not hostile and self._leads_inside(path)
+        except OSError as error:
+            raise _failed(path, "read", error) from None
+        if not inside:
             raise ObjectNotFound(f"{key!r} is no name of a file below {self._root}")
         return path
 
@@ -120,9 +128,7 @@ class LocalObjects:
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
-            raise TidegateError(
-                f"{folder} cannot be read: {error.strerror}; mend that and run again"
-            ) from None
+            raise _failed(folder, "read", error) from None
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
                 if deep:
@@ -142,22 +148,39 @@ class LocalObjects:
             status = entry.stat()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise _failed(Path(entry.path), "read", error) from None
         key = entry.path[len(str(self._root)) + 1 :]
         return ObjectInfo(key, status.st_size, _version(status), status.st_mtime_ns // 1_000)
 
 
 class SqliteTable:
-    """Rows in one SQLite file, in write-ahead mode; safe between threads and processes."""
+    """Rows in one SQLite file, in write-ahead mode; safe between threads and processes.
+
+    Raises:
+        TidegateError: The file cannot be used: the disk is full, another program locks it, it is damaged.
+    """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _failed(path.parent, "written", error) from None
+        self._path = path
         self._lock = RLock()
-        self._connection = sqlite3.connect(path, isolation_level=None, timeout=60, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=NORMAL")
-        self._connection.execute(
-            "CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID"
-        )
+        with self._locked():
+            self._connection = sqlite3.connect(
+                path, isolation_level=None, timeout=60, check_same_thread=False
+            )
+            try:
+                self._connection.execute("PRAGMA journal_mode=WAL")
+                self._connection.execute("PRAGMA synchronous=NORMAL")
+                self._connection.execute(
+                    "CREATE TABLE IF NOT EXISTS rows (key TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID"
+                )
+            except BaseException:
+                self._connection.close()
+                raise
 
     def close(self) -> None:
         """Closes the file."""
@@ -165,7 +188,7 @@ class SqliteTable:
 
     def get(self, key: str) -> Row | None:
         """See `Table.get`."""
-        with self._lock:
+        with self._locked():
             return self._row(key)
 
     def query(self, prefix: str, limit: int, *, last: bool = False) -> list[tuple[str, Row]]:
@@ -173,21 +196,36 @@ class SqliteTable:
         order = "DESC" if last else "ASC"
         # Keys are ASCII, so the character after all of them bounds the prefix.
         statement = f"SELECT key, body FROM rows WHERE key >= ? AND key < ? ORDER BY key {order} LIMIT ?"  # noqa: S608
-        with self._lock:
+        with self._locked():
             rows = self._connection.execute(statement, (prefix, f"{prefix}\x7f", limit)).fetchall()
         found = [(key, json.loads(body)) for key, body in rows]
         return found[::-1] if last else found
 
     def write(self, *writes: Write) -> None:
         """See `Table.write`."""
-        with self._lock:
+        with self._locked():
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 self._apply(writes)
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                # On some errors, such as a full disk, SQLite has rolled back by itself.
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One use of the connection."""
+        with self._lock:
+            try:
+                yield
+            except sqlite3.ProgrammingError:
+                raise
+            except sqlite3.DatabaseError as error:
+                raise TidegateError(
+                    f"{self._path} cannot be used: {error}; mend that and run again"
+                ) from None
 
     def _apply(self, writes: Sequence[Put | Delete | Add]) -> None:
         for write in writes:
@@ -204,6 +242,22 @@ class SqliteTable:
     def _row(self, key: str) -> Row | None:
         found = self._connection.execute("SELECT body FROM rows WHERE key = ?", (key,)).fetchone()
         return None if found is None else json.loads(found[0])
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _failed(path, "removed", error) from None
+
+
+def _failed(path: Path, doing: str, error: BaseError | OSError) -> TidegateError:
+    """The error for a file that cannot be used; obstore's own goes on for pages, with the reason inside."""
+    number = _OS_ERROR.search(str(error))
+    reason = os.strerror(int(number[1])) if number else str(error).split("\n", maxsplit=1)[0]
+    if isinstance(error, OSError) and error.strerror:
+        reason = error.strerror
+    return TidegateError(f"{path} cannot be {doing}: {reason}; mend that and run again")
 
 
 def _version(status: os.stat_result) -> str:

@@ -57,6 +57,17 @@ class MemoryObjects:
                 self._objects.pop(key, None)
 
 
+class ManualClock:
+    """A clock that stands until it is set."""
+
+    def __init__(self, moment: int) -> None:
+        self.moment = moment
+
+    def now(self) -> int:
+        """See `Clock.now`."""
+        return self.moment
+
+
 class MemoryTable:
     """Rows in a dictionary; safe between threads."""
 

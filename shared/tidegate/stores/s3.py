@@ -1,9 +1,10 @@
 """Objects in S3, through obstore: map and reduce functions need no boto3."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from obstore.exceptions import AlreadyExistsError, NotFoundError, PreconditionError
+from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
 from obstore.store import S3Store
 
 from tidegate.errors import ObjectNotFound, TidegateError
@@ -34,40 +35,44 @@ class S3Objects:
         options: GetOptions = {}
         if version is not None:
             options = {"if_match": version} if version.startswith('"') else {"version": version}
-        try:
-            return bytes(self._store.get(key, options=options).bytes())
-        except (FileNotFoundError, NotFoundError, PreconditionError):
-            raise ObjectNotFound(
-                f"there is no object s3://{self._bucket}/{key}"
-                + (f" of version {version}" if version else "")
-            ) from None
-        except ValueError as error:
-            raise ObjectNotFound(f"the key {key!r} cannot be addressed: {error}") from None
+        with self._reached(key, "read"):
+            try:
+                return bytes(self._store.get(key, options=options).bytes())
+            except (FileNotFoundError, NotFoundError, PreconditionError):
+                raise ObjectNotFound(
+                    f"there is no object s3://{self._bucket}/{key}"
+                    + (f" of version {version}" if version else "")
+                ) from None
+            except ValueError as error:
+                raise ObjectNotFound(f"the key {key!r} cannot be addressed: {error}") from None
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """See `Objects.get_ranges`."""
         starts, lengths = [offset for offset, _ in ranges], [length for _, length in ranges]
-        try:
-            return [bytes(part) for part in self._store.get_ranges(key, starts=starts, lengths=lengths)]
-        except (FileNotFoundError, NotFoundError):
-            raise ObjectNotFound(f"there is no object s3://{self._bucket}/{key}") from None
+        with self._reached(key, "read"):
+            try:
+                return [bytes(part) for part in self._store.get_ranges(key, starts=starts, lengths=lengths)]
+            except (FileNotFoundError, NotFoundError):
+                raise ObjectNotFound(f"there is no object s3://{self._bucket}/{key}") from None
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""
-        self._store.put(key, data, use_multipart=False)
+        with self._reached(key, "written"):
+            self._store.put(key, data, use_multipart=False)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """See `Objects.put_if_absent`."""
         for _ in range(_ATTEMPTS):
-            try:
-                self._store.put(key, data, mode="create", use_multipart=False)
-            except (AlreadyExistsError, PreconditionError):
-                # S3 answers 412 if the object is there, and 409 if another create is under way, which may
-                # yet fail; obstore says the same for both. Only an object that is there settles it.
-                if self._exists(key):
-                    return False
-            else:
-                return True
+            with self._reached(key, "written"):
+                try:
+                    self._store.put(key, data, mode="create", use_multipart=False)
+                except (AlreadyExistsError, PreconditionError):
+                    # S3 answers 412 if the object is there, and 409 if another create is under way, which
+                    # may yet fail; obstore says the same for both. Only an object that is there settles it.
+                    if self._exists(key):
+                        return False
+                else:
+                    return True
         raise TidegateError(
             f"s3://{self._bucket}/{key} could not be created in {_ATTEMPTS} attempts; run it again"
         )
@@ -81,19 +86,33 @@ class S3Objects:
 
     def list(self, folder: str) -> Iterable[ObjectInfo]:
         """See `Objects.list`."""
-        found = [
-            ObjectInfo(
-                key=meta["path"],
-                size=meta["size"],
-                version=meta["e_tag"] or "",
-                modified=int(meta["last_modified"].timestamp() * 1_000_000),
-            )
-            for batch in self._store.list(folder)
-            for meta in batch
-        ]
+        with self._reached(f"{folder}/", "listed"):
+            found = [
+                ObjectInfo(
+                    key=meta["path"],
+                    size=meta["size"],
+                    version=meta["e_tag"] or "",
+                    modified=int(meta["last_modified"].timestamp() * 1_000_000),
+                )
+                for batch in self._store.list(folder)
+                for meta in batch
+            ]
         return sorted(found, key=lambda info: info.key)
 
     def delete(self, keys: Sequence[str]) -> None:
         """See `Objects.delete`."""
         if keys:
-            self._store.delete(list(keys))
+            with self._reached(keys[0], "removed"):
+                self._store.delete(list(keys))
+
+    @contextmanager
+    def _reached(self, key: str, doing: str) -> Iterator[None]:
+        # obstore's errors go on for pages; their first line says what happened.
+        try:
+            yield
+        except (BaseError, OSError) as error:
+            reason = str(error).split("\n", maxsplit=1)[0]
+            raise TidegateError(
+                f"s3://{self._bucket}/{key} cannot be {doing}: {reason}; check the bucket, the rights on it "
+                "and the network, and run it again"
+            ) from None

@@ -1,0 +1,87 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidegate.epochs import documents
+from tidegate.errors import CorruptObject
+
+BODY = {
+    "text": 'ü " \\ 😀',
+    "number": -(2**63),
+    "none": None,
+    "flag": True,
+    "list": [[1, "a"], []],
+    "map": {"k": 1},
+}
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=15,
+)
+
+
+@given(st.dictionaries(st.text(), values, max_size=6))
+def test_what_is_decoded_is_what_was_encoded(body: dict[str, object]) -> None:
+    data = documents.encode("kind", body)
+    assert documents.decode("kind", "key", data) == body
+    assert documents.encode("kind", dict(reversed(body.items()))) == data
+
+
+def test_every_flipped_bit_is_found() -> None:
+    data = documents.encode("kind", BODY)
+    for place in range(len(data)):
+        for bit in range(8):
+            damaged = bytearray(data)
+            damaged[place] ^= 1 << bit
+            with pytest.raises(CorruptObject, match="the/key"):
+                documents.decode("kind", "the/key", bytes(damaged))
+
+
+def test_every_cut_is_found() -> None:
+    data = documents.encode("kind", BODY)
+    for length in range(len(data)):
+        with pytest.raises(CorruptObject):
+            documents.decode("kind", "key", data[:length])
+        with pytest.raises(CorruptObject):
+            documents.decode("kind", "key", data + data[: length + 1])
+
+
+@given(st.binary(max_size=200))
+def test_other_bytes_are_no_document(data: bytes) -> None:
+    with pytest.raises(CorruptObject):
+        documents.decode("kind", "key", data)
+
+
+@pytest.mark.parametrize("body", [[], "x", 1, None])
+def test_a_body_that_is_no_object(body: object) -> None:
+    data = documents.encode("kind", body)  # type: ignore[arg-type]
+    with pytest.raises(CorruptObject):
+        documents.decode("kind", "key", data)
+
+
+def test_another_kind_is_named() -> None:
+    with pytest.raises(CorruptObject, match=r"'manifest'.*not a 'epoch-record'"):
+        documents.decode("epoch-record", "key", documents.encode("manifest", BODY))
+
+
+def test_another_version_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "VERSION", 2)
+    data = documents.encode("kind", BODY)
+    monkeypatch.undo()
+    with pytest.raises(CorruptObject, match="version 2"):
+        documents.decode("kind", "key", data)
+
+
+def test_the_same_content_in_other_bytes_is_refused() -> None:
+    """So that equal documents are equal bytes, and a checksum of one stands for the other."""
+    data = documents.encode("kind", BODY)
+    with pytest.raises(CorruptObject):
+        documents.decode("kind", "key", json.dumps(json.loads(data), sort_keys=True, indent=1).encode())
+
+
+def test_depth_is_no_crash() -> None:
+    with pytest.raises(CorruptObject):
+        documents.decode("kind", "key", b"[" * 100_000)

@@ -1,0 +1,429 @@
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.runtime.conftest import EXPRESSIONS, FUNCTIONS
+from tests.runtime.events import NOON, age, output_of, panes_of, write_files
+from tidegate.epochs.manifest import Manifest
+from tidegate.epochs.record import Limits
+from tidegate.errors import IncompatiblePipeline, UsageError
+from tidegate.plan import compile_plan
+from tidegate.runtime import embedded
+from tidegate.runtime.embedded import EmbeddedRunner, open_runner
+from tidegate.runtime.folders import Folders
+from tidegate.runtime.loading import load_pipeline
+from tidegate.timestamps import MAX
+
+Write = Callable[..., str]
+
+
+@contextmanager
+def opened(reference: str, base: Path, output: str = "out", **limits: int) -> Iterator[EmbeddedRunner]:
+    folders = Folders.of(base / "in", base / output, None)
+    plan = compile_plan(load_pipeline(reference))
+    with open_runner(plan, reference, folders, limits=Limits(**limits), workers=2) as runner:
+        yield runner
+
+
+def run(reference: str, base: Path, output: str = "out", *, drain: bool = False, **limits: int) -> Manifest:
+    with opened(reference, base, output, **limits) as runner:
+        manifest = runner.run(drain=drain)
+    assert manifest is not None
+    return manifest
+
+
+def test_a_folder_of_files(write_pipeline: Write, tmp_path: Path) -> None:
+    write_files(tmp_path / "in" / "scores", 5)
+    manifest = run(write_pipeline(), tmp_path)
+    assert manifest.totals["files"] == 5
+    assert manifest.totals["records"] == 101
+    assert manifest.totals["dead_letters"] == 1
+    assert (tmp_path / "out" / "totals").is_dir()
+    assert not list((tmp_path / "out").rglob("*#*"))
+
+
+def test_the_input_folder_may_hold_the_files_itself(write_pipeline: Write, tmp_path: Path) -> None:
+    write_files(tmp_path / "in" / "scores", 3)
+    below = run(write_pipeline(), tmp_path, "first", drain=True)
+    (tmp_path / "in" / "scores").rename(tmp_path / "files")
+    (tmp_path / "in").rmdir()
+    (tmp_path / "files").rename(tmp_path / "in")
+    (tmp_path / "in" / "folder").mkdir()
+    (tmp_path / "in" / "folder" / "deeper.json").write_text("not read")
+    itself = run(write_pipeline(), tmp_path, "second", drain=True)
+    assert itself.totals == below.totals
+    assert output_of(tmp_path / "first" / "totals") == output_of(tmp_path / "second" / "totals")
+
+
+def test_files_may_lie_deeper_below_the_prefix(write_pipeline: Write, tmp_path: Path) -> None:
+    write_files(tmp_path / "in" / "scores" / "2024" / "01", 2)
+    write_files(tmp_path / "in" / "scores" / "2024" / "02", 2)
+    assert run(write_pipeline(), tmp_path).totals["files"] == 4
+
+
+def test_a_folder_of_the_prefix_is_read_also_if_it_is_empty(write_pipeline: Write, tmp_path: Path) -> None:
+    write_files(tmp_path / "in", 3)
+    (tmp_path / "in" / "note.txt").touch()
+    (tmp_path / "in" / "scores").mkdir()
+    with opened(write_pipeline(), tmp_path) as runner:
+        with pytest.raises(
+            UsageError, match=r"in/scores, which the pipeline reads; move the 3 that lie in \S*/in "
+        ):
+            runner.run()
+        assert runner.table.query("", 10) == []
+
+
+def test_names_that_do_not_fit_are_ignored_and_counted(write_pipeline: Write, tmp_path: Path) -> None:
+    write_files(tmp_path / "in" / "scores", 1)
+    for name in ("a.csv", "b.json.tmp", ".hidden.json", "_SUCCESS", "c.json.part"):
+        (tmp_path / "in" / "scores" / name).write_text("{}")
+    with opened(write_pipeline(), tmp_path) as runner:
+        manifest = runner.run()
+        assert manifest is not None
+        assert manifest.totals["files"] == 1
+        assert runner.ignored == 5
+
+
+def test_a_folder_without_files(write_pipeline: Write, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    reference = write_pipeline()
+    with opened(reference, tmp_path) as runner:
+        with pytest.raises(
+            UsageError, match=r"no json files in \S*/in, nor is there a folder scores in it; put"
+        ):
+            runner.run()
+        (tmp_path / "in" / "scores").mkdir()
+        with pytest.raises(
+            UsageError, match=r"json files in \S*in/scores, which .*; put the files there, or"
+        ):
+            runner.run()
+    # Nothing was begun, so the pipeline can still be changed.
+    write_files(tmp_path / "in" / "scores", 1)
+    run(write_pipeline(EXPRESSIONS.replace("1m", "2m")), tmp_path)
+
+
+def test_two_runs_over_the_same_files_give_the_same_bytes(write_pipeline: Write, tmp_path: Path) -> None:
+    write_files(tmp_path / "in" / "scores", 8)
+    run(write_pipeline(), tmp_path, "first", files=3)
+    run(write_pipeline(), tmp_path, "second", files=3)
+    first = output_of(tmp_path / "first")
+    assert first == output_of(tmp_path / "second")
+    assert any(name.startswith("dead-letters/") for name in first)
+
+
+def test_another_run_continues(write_pipeline: Write, tmp_path: Path) -> None:
+    reference = write_pipeline()
+    write_files(tmp_path / "in" / "scores", 6)
+    later = tmp_path / "in" / "scores" / "005.json"
+    later.rename(tmp_path / "005.json")
+    first = run(reference, tmp_path)
+    assert first.totals["files"] == 5
+    again = run(reference, tmp_path)
+    assert again.epoch == first.epoch
+    (tmp_path / "005.json").rename(later)
+    continued = run(reference, tmp_path, drain=True)
+    assert continued.totals["files"] == 6
+    assert continued.frontier.watermark == MAX
+    names = [path.name for path in (tmp_path / "out" / "totals").iterdir()]
+    assert len(names) == len(set(names)) == 3
+
+
+def test_draining_gives_every_window_its_last_pane(write_pipeline: Write, tmp_path: Path) -> None:
+    write_files(tmp_path / "in" / "scores", 3)
+    manifest = run(write_pipeline(), tmp_path, drain=True)
+    assert manifest.segments == ()
+    last = [pane for pane in panes_of(tmp_path / "out" / "totals") if pane["pane_is_last"]]
+    assert last
+
+
+@pytest.mark.parametrize("change", ["written again", "removed"])
+def test_a_file_that_changes_after_it_was_accepted(
+    write_pipeline: Write, tmp_path: Path, change: str
+) -> None:
+    write_files(tmp_path / "in" / "scores", 3)
+    changed = tmp_path / "in" / "scores" / "001.json"
+    with opened(write_pipeline(), tmp_path, files=1) as runner:
+        watched: list[Manifest] = []
+
+        def meddle(manifest: Manifest) -> None:
+            watched.append(manifest)
+            if manifest.epoch == 1 and change == "removed":
+                changed.unlink()
+            elif manifest.epoch == 1:
+                changed.write_text('{"team": "new", "score": 5, "at": 1700000041000}\n')
+
+        runner.watch = meddle
+        manifest = runner.run()
+    assert manifest is not None
+    letters = panes_of(tmp_path / "out" / "dead-letters" / "scores", "file", "line", "reason")
+    (letter,) = (each for each in letters if each["file"] == "scores/001.json")
+    assert letter["line"] == 0
+    assert ("was changed" if change == "written again" else "there is no file") in str(letter["reason"])
+    # What replaced it is an input of its own, which the next run takes.
+    if change == "written again":
+        assert run(write_pipeline(), tmp_path).totals["files"] == 4
+
+
+def test_a_finished_stream_takes_no_file(write_pipeline: Write, tmp_path: Path) -> None:
+    """All that is in it would be dropped, for it would come after the end of time."""
+    reference, folder = write_pipeline(), tmp_path / "in" / "scores"
+    write_files(folder, 2)
+    drained = run(reference, tmp_path, drain=True)
+    assert run(reference, tmp_path, drain=True).epoch == drained.epoch
+    (folder / "new.json").write_text('{"team": "x", "score": 1, "at": 1700000000000}\n')
+    message = r"finished with --drain, and scores/new.json is new; start over with new state and output"
+    with opened(reference, tmp_path) as runner:
+        for drain in (False, True):
+            with pytest.raises(UsageError, match=message):
+                runner.run(drain=drain)
+        assert runner.table.query("pending#", 10) == []
+    (folder / "new.json").unlink()
+    assert run(reference, tmp_path).epoch == drained.epoch
+
+
+def test_without_windows_a_stream_goes_on_after_a_drain(write_pipeline: Write, tmp_path: Path) -> None:
+    text = EXPRESSIONS.replace("panes.write_json", "double.write_json")
+    reference, folder = write_pipeline(text), tmp_path / "in" / "scores"
+    write_files(folder, 2)
+    run(reference, tmp_path, drain=True)
+    (folder / "new.json").write_text('{"team": "new", "score": 1, "at": 1700000000000}\n')
+    assert run(reference, tmp_path).totals["files"] == 3
+    assert [row for row in panes_of(tmp_path / "out" / "totals", "team") if row["team"] == "new"]
+
+
+def test_output_that_was_removed_is_missed(write_pipeline: Write, tmp_path: Path) -> None:
+    reference, folder = write_pipeline(), tmp_path / "in" / "scores"
+    write_files(folder, 2)
+    run(reference, tmp_path)
+    shutil.rmtree(tmp_path / "out")
+    message = r"nothing new, and totals/\S+, which .* not in \S*/out any more; .* the state in \S*out.state"
+    with opened(reference, tmp_path) as runner, pytest.raises(UsageError, match=message):
+        runner.run()
+    # What is new is processed all the same: the output may have been moved on by whoever reads it.
+    write_files(folder / "more", 1)
+    with opened(reference, tmp_path) as runner:
+        manifest = runner.run()
+        assert manifest is not None
+        assert manifest.totals["files"] == 3
+        assert runner.missing
+    shutil.rmtree(tmp_path / "out.state")
+    shutil.rmtree(tmp_path / "out")
+    assert run(reference, tmp_path).totals["files"] == 3
+
+
+def test_a_second_run_on_the_same_state_is_refused(write_pipeline: Write, tmp_path: Path) -> None:
+    write_files(tmp_path / "in" / "scores", 1)
+    reference = write_pipeline()
+    with (
+        opened(reference, tmp_path) as first,
+        pytest.raises(UsageError, match="another run uses the state"),
+        opened(reference, tmp_path),
+    ):
+        pass
+    assert first is not None
+    run(reference, tmp_path)
+
+
+def test_a_changed_pipeline_is_refused_before_any_write(write_pipeline: Write, tmp_path: Path) -> None:
+    write_files(tmp_path / "in" / "scores", 2)
+    reference = write_pipeline()
+    first = run(reference, tmp_path)
+    write_files(tmp_path / "in" / "scores" / "more", 1)
+    before = output_of(tmp_path / "out")
+    changed = write_pipeline(EXPRESSIONS.replace("tg.count()", 'tg.max("score")'), "changed_pipeline.py")
+    with opened(changed, tmp_path) as runner:
+        with pytest.raises(IncompatiblePipeline, match="Go back to that pipeline"):
+            runner.run()
+        assert runner.table.query("pending#", 10) == []
+        with pytest.raises(IncompatiblePipeline):
+            runner.follow(stop=lambda: False)
+        assert runner.table.query("pending#", 10) == []
+    assert output_of(tmp_path / "out") == before
+    assert run(reference, tmp_path).totals["files"] == first.totals["files"] + 1
+
+
+def test_state_without_its_output_and_the_reverse(write_pipeline: Write, tmp_path: Path) -> None:
+    """Old output under the names of a new run is not taken for its own."""
+    write_files(tmp_path / "in" / "scores", 2)
+    run(write_pipeline(), tmp_path, drain=True)
+    (tmp_path / "out.state").rename(tmp_path / "old.state")
+    other = write_pipeline(EXPRESSIONS.replace("tg.count()", 'tg.max("score")'), "other_pipeline.py")
+    with opened(other, tmp_path) as runner, pytest.raises(Exception, match="holds something else"):
+        runner.run(drain=True)
+
+
+def test_functions_and_expressions_give_the_same_panes(write_pipeline: Write, tmp_path: Path) -> None:
+    write_files(tmp_path / "in" / "scores", 6)
+    counted = []
+    for name, text in (("expressions", EXPRESSIONS), ("functions", FUNCTIONS)):
+        manifest = run(write_pipeline(text, f"{name}_pipeline.py"), tmp_path, name, drain=True, files=2)
+        counted.append(manifest.totals)
+    assert counted[0] == counted[1]
+    assert output_of(tmp_path / "expressions") == output_of(tmp_path / "functions")
+    assert len(panes_of(tmp_path / "functions" / "totals")) > 20
+
+
+def test_a_name_that_is_no_text_is_told(write_pipeline: Write, tmp_path: Path) -> None:
+    write_files(tmp_path / "in" / "scores", 1)
+    (tmp_path / "in" / "scores" / os.fsdecode(b"latin-\xe9.json")).write_text('{"team": "x"}\n')
+    with opened(write_pipeline(), tmp_path) as runner, pytest.raises(UsageError, match=r"latin-.*UTF-8"):
+        runner.run()
+
+
+# Following
+
+
+@contextmanager
+def following(runner: EmbeddedRunner) -> Iterator[list[Manifest]]:
+    """Follows in a thread; gives what it committed."""
+    stop = threading.Event()
+    watched: list[Manifest] = []
+    runner.watch = watched.append
+    errors: list[BaseException] = []
+
+    def follow() -> None:
+        try:
+            runner.follow(stop=stop.is_set)
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    try:
+        yield watched
+    finally:
+        stop.set()
+        thread.join()
+    if errors:
+        raise errors[0]
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.01)
+    return condition()
+
+
+def files_of(watched: list[Manifest]) -> int:
+    return sum(manifest.counters["files"] for manifest in watched)
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "POLL", 0.02)
+
+
+@pytest.mark.usefixtures("quick")
+def test_following_takes_files_as_they_come(write_pipeline: Write, tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "scores"
+    write_files(folder, 2)
+    with opened(write_pipeline(), tmp_path) as runner, following(runner) as watched:
+        assert eventually(lambda: files_of(watched) == 2)
+        # A rename keeps the time of change, which says nothing.
+        write_files(tmp_path / "elsewhere", 1)
+        (tmp_path / "elsewhere" / "000.json").rename(folder / "renamed.json")
+        assert eventually(lambda: files_of(watched) == 3)
+        (folder / "late.json.tmp").write_text('{"team":"x","score":1,"at":0}\n')
+        age(folder / "late.json.tmp", NOON)
+        time.sleep(0.2)
+        assert files_of(watched) == 3
+        (folder / "late.json.tmp").rename(folder / "late.json")
+        assert eventually(lambda: files_of(watched) == 4)
+        assert runner.ignored == 0
+
+
+@pytest.mark.usefixtures("quick")
+def test_following_waits_for_writers(write_pipeline: Write, tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "scores"
+    folder.mkdir(parents=True)
+    with opened(write_pipeline(), tmp_path) as runner, following(runner) as watched:
+        with (folder / "open.json").open("w") as file:
+            file.write('{"team":"x","score":1,"at":1700000000000}\n')
+            file.flush()
+            age(folder / "open.json", NOON)
+            time.sleep(0.3)
+            assert watched == []
+            file.write('{"team":"x","score":2,"at":1700000000000}\n')
+            file.flush()
+            age(folder / "open.json", NOON)
+        assert eventually(lambda: files_of(watched) == 1)
+        assert watched[0].counters["records"] == 2
+
+
+@pytest.mark.usefixtures("quick")
+def test_following_waits_until_a_file_is_quiet(write_pipeline: Write, tmp_path: Path) -> None:
+    folder = tmp_path / "in" / "scores"
+    folder.mkdir(parents=True)
+    with opened(write_pipeline(), tmp_path) as runner, following(runner) as watched:
+        written = time.time()
+        for _ in range(4):
+            with (folder / "grows.json").open("a") as file:
+                file.write('{"team":"x","score":1,"at":1700000000000}\n')
+            written = time.time()
+            time.sleep(0.2)
+            assert watched == []
+        assert eventually(lambda: files_of(watched) == 1)
+        assert time.time() - written >= embedded.SETTLED / 1_000_000 - 0.05
+        assert watched[0].counters["records"] == 4
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("changed", [NOON, time.time() + 86_400])
+def test_following_goes_by_what_it_sees_and_not_by_the_time_of_a_change(
+    write_pipeline: Write, tmp_path: Path, changed: float
+) -> None:
+    """Another machine's clock may have set it, or a copy that keeps it and goes on."""
+    path = tmp_path / "in" / "scores" / "grows.json"
+    path.parent.mkdir(parents=True)
+    with opened(write_pipeline(), tmp_path) as runner, following(runner) as watched:
+        for _ in range(3):
+            with path.open("a") as file:
+                file.write('{"team":"x","score":1,"at":1700000000000}\n')
+            age(path, int(changed))
+            written = time.time()
+            time.sleep(0.5)
+            assert watched == []
+        assert eventually(lambda: files_of(watched) == 1)
+        assert time.time() - written >= embedded.SETTLED / 1_000_000 - 0.05
+        assert watched[0].counters["records"] == 3
+
+
+@pytest.mark.usefixtures("quick")
+def test_following_a_finished_stream_ends_with_the_first_new_file(
+    write_pipeline: Write, tmp_path: Path
+) -> None:
+    reference, folder = write_pipeline(), tmp_path / "in" / "scores"
+    write_files(folder, 1)
+    run(reference, tmp_path, drain=True)
+    (folder / "new.json").write_text("{}\n")
+    with opened(reference, tmp_path) as runner:
+        with pytest.raises(UsageError, match=r"finished with --drain, and scores/new.json is new"):
+            runner.follow()
+        assert runner.table.query("pending#", 10) == []
+
+
+def test_looking_at_a_file_survives_its_writers(tmp_path: Path) -> None:
+    """The look is a lease, and whoever opens the file meanwhile breaks it: the signal must do no harm."""
+    path = tmp_path / "file"
+    path.touch()
+    look = (
+        "import pathlib, time; from tidegate.runtime import embedded\n"
+        f"path, end = pathlib.Path({str(path)!r}), time.monotonic() + 0.7\n"
+        "while time.monotonic() < end: embedded._is_being_written(path)\n"
+    )
+    looking = subprocess.Popen([sys.executable, "-c", look])
+    while looking.poll() is None:
+        with path.open("a"):
+            pass
+    assert looking.returncode == 0

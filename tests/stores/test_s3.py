@@ -1,0 +1,117 @@
+from collections.abc import Callable
+from itertools import count
+
+import pytest
+
+from tidegate.errors import ObjectNotFound, TidegateError
+from tidegate.stores.ports import Objects
+from tidegate.stores.s3 import S3Objects
+from tidegate.testing.objects import ObjectsConformance
+
+_buckets = count()
+
+
+@pytest.fixture
+def bucket(aws_environment: str) -> str:
+    import boto3
+
+    name = f"bucket-{next(_buckets)}"
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=name)
+    client.close()
+    return name
+
+
+def _objects(bucket: str, endpoint: str) -> S3Objects:
+    return S3Objects(
+        bucket,
+        region="us-east-1",
+        endpoint=endpoint,
+        client_options={"allow_http": True},
+        virtual_hosted_style_request=False,
+    )
+
+
+class TestS3Objects(ObjectsConformance):
+    @pytest.fixture
+    def objects(self, bucket: str, aws_environment: str) -> Objects:
+        return _objects(bucket, aws_environment)
+
+
+def test_a_version_id_reads_that_version(bucket: str, aws_environment: str) -> None:
+    import boto3
+
+    client = boto3.client("s3")
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    first = client.put_object(Bucket=bucket, Key="folder/a", Body=b"one")["VersionId"]
+    second = client.put_object(Bucket=bucket, Key="folder/a", Body=b"two")["VersionId"]
+    client.close()
+    objects = _objects(bucket, aws_environment)
+    assert objects.get("folder/a", first) == b"one"
+    assert objects.get("folder/a", second) == b"two"
+    assert objects.get("folder/a") == b"two"
+
+
+def test_an_etag_reads_only_what_it_names(bucket: str, aws_environment: str) -> None:
+    import boto3
+
+    client = boto3.client("s3")
+    etag = client.put_object(Bucket=bucket, Key="folder/a", Body=b"one")["ETag"]
+    objects = _objects(bucket, aws_environment)
+    assert objects.get("folder/a", etag) == b"one"
+    client.put_object(Bucket=bucket, Key="folder/a", Body=b"two")
+    client.close()
+    with pytest.raises(ObjectNotFound, match="of version"):
+        objects.get("folder/a", etag)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda objects: objects.get("folder/a"), "s3://bucket/folder/a cannot be read: "),
+        (lambda objects: objects.get_ranges("folder/a", [(0, 1)]), "s3://bucket/folder/a cannot be read: "),
+        (lambda objects: objects.put("folder/a", b"x"), "s3://bucket/folder/a cannot be written: "),
+        (lambda objects: objects.put_if_absent("folder/a", b"x"), "s3://bucket/folder/a cannot be written: "),
+        (lambda objects: objects.list("folder"), "s3://bucket/folder/ cannot be listed: "),
+        (lambda objects: objects.delete(["folder/a"]), "s3://bucket/folder/a cannot be removed: "),
+    ],
+)
+def test_a_store_that_does_not_answer_is_told_in_one_line(
+    aws_environment: str, call: Callable[[S3Objects], object], message: str
+) -> None:
+    nobody = S3Objects(
+        "bucket",
+        region="us-east-1",
+        endpoint="http://127.0.0.1:9",
+        client_options={"allow_http": True},
+        virtual_hosted_style_request=False,
+        retry_config={"max_retries": 0},
+    )
+    with pytest.raises(TidegateError) as raised:
+        call(nobody)
+    assert not isinstance(raised.value, ObjectNotFound)
+    assert str(raised.value).startswith(message)
+    assert "run it again" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_bucket_that_is_not_there_is_named(aws_environment: str) -> None:
+    with pytest.raises(TidegateError, match=r"s3://no-such-bucket/folder/a cannot be written: "):
+        _objects("no-such-bucket", aws_environment).put_if_absent("folder/a", b"x")
+
+
+@pytest.mark.parametrize("key", ["folder/a b", "folder/ü", "folder/50%", "folder/a%20b", "folder/a+b"])
+def test_keys_of_other_writers_are_read(bucket: str, aws_environment: str, key: str) -> None:
+    import boto3
+
+    client = boto3.client("s3")
+    client.put_object(Bucket=bucket, Key=key, Body=b"theirs")
+    client.close()
+    assert _objects(bucket, aws_environment).get(key) == b"theirs"
+
+
+@pytest.mark.parametrize("key", ["folder//a", "folder/./a", "folder/../a", "folder/line\nend"])
+def test_a_key_that_obstore_cannot_address_is_not_found(bucket: str, aws_environment: str, key: str) -> None:
+    """And so a dead letter, where it is an upload's, instead of a pipeline that cannot go on."""
+    with pytest.raises(ObjectNotFound, match="cannot be addressed"):
+        _objects(bucket, aws_environment).get(key)
