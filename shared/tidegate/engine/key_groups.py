@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import polars as pl
 import polars_hash as plh
 
+from tidegate.engine.frames import ENGINE
 from tidegate.limits import KEY_GROUPS
 from tidegate.references import KeyRange
 
@@ -27,9 +28,11 @@ def with_key_groups(frame: pl.DataFrame, keys: Mapping[str, pl.DataType]) -> pl.
     # polars-hash offers its functions on its own kind of column only, so the text becomes one first.
     hashed = plh.col(_JOINED).nchash.xxhash64(seed=0)
     return (
-        frame.with_columns(joined)
+        frame.lazy()
+        .with_columns(joined)
         .with_columns((hashed % KEY_GROUPS).cast(pl.UInt16).alias(GROUP))
         .drop(_JOINED)
+        .collect(engine=ENGINE)
     )
 
 

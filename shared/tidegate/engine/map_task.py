@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from tidegate.engine.dead_letters import DeadLetters
+from tidegate.engine.frames import ENGINE
 from tidegate.engine.key_groups import with_key_groups
 from tidegate.engine.state import ADDED, START, combine, partial_schema
 from tidegate.errors import ObjectNotFound
@@ -143,9 +144,8 @@ def _in_open_windows(elements: pl.DataFrame, grouping: Grouping, watermark: int)
     """The elements with their window, without those whose window had expired before the epoch."""
     windowing = grouping.windowing
     expiry = windowing.expiry(windowing.window_fn.end(pl.col(START)))
-    return elements.with_columns(windowing.window_fn.start(pl.col(EVENT_TIME)).alias(START)).filter(
-        expiry >= watermark
-    )
+    windowed = elements.lazy().with_columns(windowing.window_fn.start(pl.col(EVENT_TIME)).alias(START))
+    return windowed.filter(expiry >= watermark).collect(engine=ENGINE)
 
 
 def _combine_elements(elements: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:

@@ -12,6 +12,7 @@ import polars as pl
 
 from tidegate.accumulation import DISCARDING
 from tidegate.engine.dead_letters import DeadLetters
+from tidegate.engine.frames import ENGINE
 from tidegate.engine.state import ADDED, CLOSED, INDEX, PENDING, START, TRIGGER, join_epoch, state_schema
 from tidegate.expressions import row_by_row
 from tidegate.grouping import Grouping
@@ -114,7 +115,8 @@ def _judge(joined: pl.DataFrame, grouping: Grouping, times: Times) -> pl.DataFra
     # A window that expires with elements unfired gives them in a closing pane: nothing is lost silently.
     closing = pl.col(_EXPIRED) & (pl.col(PENDING) > 0)
     return (
-        joined.with_columns(end.alias(_END))
+        joined.lazy()
+        .with_columns(end.alias(_END))
         .with_columns((windowing.expiry(pl.col(_END)) < times.after).alias(_EXPIRED))
         .with_columns((~pl.col(CLOSED) & ((asked & step.ready) | closing)).alias(_FIRES))
         .with_columns(
@@ -128,6 +130,7 @@ def _judge(joined: pl.DataFrame, grouping: Grouping, times: Times) -> pl.DataFra
                 for name in step.fired
             ),
         )
+        .collect(engine=ENGINE)
     )
 
 
@@ -135,7 +138,8 @@ def _panes(fired: pl.DataFrame, grouping: Grouping, times: Times) -> pl.DataFram
     """The panes of the windows that fire, ordered by window and key."""
     # The global window has neither start nor end to show.
     bounded = (pl.col(START) != MIN) | (pl.col(_END) != MAX)
-    return fired.sort(START, *grouping.keys, nulls_last=False).select(
+    ordered = fired.lazy().sort(START, *grouping.keys, nulls_last=False)
+    panes = ordered.select(
         *grouping.keys,
         pl.when(bounded).then(pl.col(START)).cast(MOMENT).alias(WINDOW_START),
         pl.when(bounded).then(pl.col(_END)).cast(MOMENT).alias(WINDOW_END),
@@ -146,6 +150,7 @@ def _panes(fired: pl.DataFrame, grouping: Grouping, times: Times) -> pl.DataFram
         pl.lit(Op.INSERT.value).alias(OP),
         pl.lit(times.now, dtype=pl.Int64).cast(MOMENT).alias(EMITTED_AT),
     )
+    return panes.collect(engine=ENGINE)
 
 
 def _left(judged: pl.DataFrame, grouping: Grouping, times: Times) -> pl.DataFrame:
@@ -162,7 +167,8 @@ def _left(judged: pl.DataFrame, grouping: Grouping, times: Times) -> pl.DataFram
             for value in grouping.aggregates
             for each in value.accumulators
         ]
-    return judged.filter(~pl.col(_EXPIRED)).with_columns(updates).select(list(state_schema(grouping)))
+    left = judged.lazy().filter(~pl.col(_EXPIRED)).with_columns(updates)
+    return left.select(list(state_schema(grouping))).collect(engine=ENGINE)
 
 
 def _due(state: pl.DataFrame, grouping: Grouping, times: Times) -> int:

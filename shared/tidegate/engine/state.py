@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from tidegate.engine.codec import decode_state
+from tidegate.engine.frames import ENGINE
 from tidegate.engine.key_groups import GROUP, in_range
 from tidegate.grouping import Grouping
 from tidegate.references import KeyRange, Segment
@@ -77,19 +78,17 @@ def read_segments(
 
 def combine(frames: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
     """Frames of partials as one, with one row for each key and window."""
-    columns = list(partial_schema(grouping))
-    joined = pl.concat(
-        [pl.DataFrame(schema=partial_schema(grouping)), *(frame.select(columns) for frame in frames)]
-    )
     if len(frames) < 2:
-        return joined
+        return frames[0] if frames else pl.DataFrame(schema=partial_schema(grouping))
     accumulators = [
         each.merge.alias(each.name) for value in grouping.aggregates for each in value.accumulators
     ]
     return (
-        joined.group_by(GROUP, *grouping.keys, START, maintain_order=True)
+        pl.concat([frame.lazy() for frame in frames])
+        .group_by(GROUP, *grouping.keys, START, maintain_order=True)
         .agg(*accumulators, pl.col(ADDED).sum())
-        .select(columns)
+        .select(list(partial_schema(grouping)))
+        .collect(engine=ENGINE)
     )
 
 
@@ -99,10 +98,10 @@ def join_epoch(state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: 
     fresh = {PENDING: pl.col(ADDED), INDEX: pl.lit(0, dtype=pl.Int64), CLOSED: pl.lit(False)}
     fresh |= {name: pl.lit(initial).cast(schema[name]) for name, initial in trigger_state(grouping).items()}
     columns = [*schema, ADDED]
-    old = state.with_columns(pl.lit(0, dtype=pl.Int64).alias(ADDED)).select(columns)
-    new = [frame.with_columns(**fresh).select(columns) for frame in partials]
+    old = state.lazy().with_columns(pl.lit(0, dtype=pl.Int64).alias(ADDED)).select(columns)
+    new = [frame.lazy().with_columns(**fresh).select(columns) for frame in partials]
     if not new:
-        return old
+        return old.collect(engine=ENGINE)
     accumulators = [
         each.merge.alias(each.name) for value in grouping.aggregates for each in value.accumulators
     ]
@@ -114,4 +113,5 @@ def join_epoch(state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: 
         .group_by(GROUP, *grouping.keys, START, maintain_order=True)
         .agg(*accumulators, pl.col(PENDING).sum(), *carried, pl.col(ADDED).sum())
         .select(columns)
+        .collect(engine=ENGINE)
     )

@@ -252,7 +252,11 @@ def open_runner(
 
 def _is_text(key: str) -> bool:
     """Whether a file's name is UTF-8; Python reads other bytes as lone surrogates."""
-    return not any("\ud800" <= character <= "\udfff" for character in key)
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_being_written(path: Path) -> bool:
