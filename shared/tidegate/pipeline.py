@@ -114,7 +114,7 @@ class Stream:
         """
         self._not_after_agg("window")
         _check("window", window_fn, "describe", "Give windows, such as FixedWindows('2m').")
-        lateness = microseconds(allowed_lateness)
+        lateness = microseconds(allowed_lateness, "window(allowed_lateness=...)")
         return replace(self, windowing=Windowing(window_fn, allowed_lateness=lateness))
 
     def trigger(self, trigger: Trigger, *, allow_unsafe_trigger: bool = False) -> "Stream":

@@ -1,43 +1,18 @@
 import os
 import shutil
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.runtime.conftest import EXPRESSIONS, FUNCTIONS
-from tests.runtime.events import NOON, age, output_of, panes_of, write_files
+from tests.runtime.events import output_of, panes_of, write_files
+from tests.runtime.runs import opened, run
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import Limits
 from tidegate.errors import IncompatiblePipeline, UsageError
-from tidegate.plan import compile_plan
-from tidegate.runtime import embedded
-from tidegate.runtime.embedded import EmbeddedRunner, open_runner
-from tidegate.runtime.folders import Folders
-from tidegate.runtime.loading import load_pipeline
 from tidegate.timestamps import MAX
 
 Write = Callable[..., str]
-
-
-@contextmanager
-def opened(reference: str, base: Path, output: str = "out", **limits: int) -> Iterator[EmbeddedRunner]:
-    folders = Folders.of(base / "in", base / output, None)
-    plan = compile_plan(load_pipeline(reference))
-    with open_runner(plan, reference, folders, limits=Limits(**limits), workers=2) as runner:
-        yield runner
-
-
-def run(reference: str, base: Path, output: str = "out", *, drain: bool = False, **limits: int) -> Manifest:
-    with opened(reference, base, output, **limits) as runner:
-        manifest = runner.run(drain=drain)
-    assert manifest is not None
-    return manifest
 
 
 def test_a_folder_of_files(write_pipeline: Write, tmp_path: Path) -> None:
@@ -204,9 +179,9 @@ def test_output_that_was_removed_is_missed(write_pipeline: Write, tmp_path: Path
     write_files(folder, 2)
     run(reference, tmp_path)
     shutil.rmtree(tmp_path / "out")
-    message = r"nothing new, and totals/\S+, which .* not in \S*/out any more; .* the state in \S*out.state"
-    with opened(reference, tmp_path) as runner, pytest.raises(UsageError, match=message):
+    with opened(reference, tmp_path) as runner:
         runner.run()
+        assert runner.missing
     # What is new is processed all the same: the output may have been moved on by whoever reads it.
     write_files(folder / "more", 1)
     with opened(reference, tmp_path) as runner:
@@ -276,154 +251,3 @@ def test_a_name_that_is_no_text_is_told(write_pipeline: Write, tmp_path: Path) -
     (tmp_path / "in" / "scores" / os.fsdecode(b"latin-\xe9.json")).write_text('{"team": "x"}\n')
     with opened(write_pipeline(), tmp_path) as runner, pytest.raises(UsageError, match=r"latin-.*UTF-8"):
         runner.run()
-
-
-# Following
-
-
-@contextmanager
-def following(runner: EmbeddedRunner) -> Iterator[list[Manifest]]:
-    """Follows in a thread; gives what it committed."""
-    stop = threading.Event()
-    watched: list[Manifest] = []
-    runner.watch = watched.append
-    errors: list[BaseException] = []
-
-    def follow() -> None:
-        try:
-            runner.follow(stop=stop.is_set)
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=follow)
-    thread.start()
-    try:
-        yield watched
-    finally:
-        stop.set()
-        thread.join()
-    if errors:
-        raise errors[0]
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return condition()
-
-
-def files_of(watched: list[Manifest]) -> int:
-    return sum(manifest.counters["files"] for manifest in watched)
-
-
-@pytest.fixture
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "POLL", 0.02)
-
-
-@pytest.mark.usefixtures("quick")
-def test_following_takes_files_as_they_come(write_pipeline: Write, tmp_path: Path) -> None:
-    folder = tmp_path / "in" / "scores"
-    write_files(folder, 2)
-    with opened(write_pipeline(), tmp_path) as runner, following(runner) as watched:
-        assert eventually(lambda: files_of(watched) == 2)
-        # A rename keeps the time of change, which says nothing.
-        write_files(tmp_path / "elsewhere", 1)
-        (tmp_path / "elsewhere" / "000.json").rename(folder / "renamed.json")
-        assert eventually(lambda: files_of(watched) == 3)
-        (folder / "late.json.tmp").write_text('{"team":"x","score":1,"at":0}\n')
-        age(folder / "late.json.tmp", NOON)
-        time.sleep(0.2)
-        assert files_of(watched) == 3
-        (folder / "late.json.tmp").rename(folder / "late.json")
-        assert eventually(lambda: files_of(watched) == 4)
-        assert runner.ignored == 0
-
-
-@pytest.mark.usefixtures("quick")
-def test_following_waits_for_writers(write_pipeline: Write, tmp_path: Path) -> None:
-    folder = tmp_path / "in" / "scores"
-    folder.mkdir(parents=True)
-    with opened(write_pipeline(), tmp_path) as runner, following(runner) as watched:
-        with (folder / "open.json").open("w") as file:
-            file.write('{"team":"x","score":1,"at":1700000000000}\n')
-            file.flush()
-            age(folder / "open.json", NOON)
-            time.sleep(0.3)
-            assert watched == []
-            file.write('{"team":"x","score":2,"at":1700000000000}\n')
-            file.flush()
-            age(folder / "open.json", NOON)
-        assert eventually(lambda: files_of(watched) == 1)
-        assert watched[0].counters["records"] == 2
-
-
-@pytest.mark.usefixtures("quick")
-def test_following_waits_until_a_file_is_quiet(write_pipeline: Write, tmp_path: Path) -> None:
-    folder = tmp_path / "in" / "scores"
-    folder.mkdir(parents=True)
-    with opened(write_pipeline(), tmp_path) as runner, following(runner) as watched:
-        written = time.time()
-        for _ in range(4):
-            with (folder / "grows.json").open("a") as file:
-                file.write('{"team":"x","score":1,"at":1700000000000}\n')
-            written = time.time()
-            time.sleep(0.2)
-            assert watched == []
-        assert eventually(lambda: files_of(watched) == 1)
-        assert time.time() - written >= embedded.SETTLED / 1_000_000 - 0.05
-        assert watched[0].counters["records"] == 4
-
-
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("changed", [NOON, time.time() + 86_400])
-def test_following_goes_by_what_it_sees_and_not_by_the_time_of_a_change(
-    write_pipeline: Write, tmp_path: Path, changed: float
-) -> None:
-    """Another machine's clock may have set it, or a copy that keeps it and goes on."""
-    path = tmp_path / "in" / "scores" / "grows.json"
-    path.parent.mkdir(parents=True)
-    with opened(write_pipeline(), tmp_path) as runner, following(runner) as watched:
-        for _ in range(3):
-            with path.open("a") as file:
-                file.write('{"team":"x","score":1,"at":1700000000000}\n')
-            age(path, int(changed))
-            written = time.time()
-            time.sleep(0.5)
-            assert watched == []
-        assert eventually(lambda: files_of(watched) == 1)
-        assert time.time() - written >= embedded.SETTLED / 1_000_000 - 0.05
-        assert watched[0].counters["records"] == 3
-
-
-@pytest.mark.usefixtures("quick")
-def test_following_a_finished_stream_ends_with_the_first_new_file(
-    write_pipeline: Write, tmp_path: Path
-) -> None:
-    reference, folder = write_pipeline(), tmp_path / "in" / "scores"
-    write_files(folder, 1)
-    run(reference, tmp_path, drain=True)
-    (folder / "new.json").write_text("{}\n")
-    with opened(reference, tmp_path) as runner:
-        with pytest.raises(UsageError, match=r"finished with --drain, and scores/new.json is new"):
-            runner.follow()
-        assert runner.table.query("pending#", 10) == []
-
-
-def test_looking_at_a_file_survives_its_writers(tmp_path: Path) -> None:
-    """The look is a lease, and whoever opens the file meanwhile breaks it: the signal must do no harm."""
-    path = tmp_path / "file"
-    path.touch()
-    look = (
-        "import pathlib, time; from tidegate.runtime import embedded\n"
-        f"path, end = pathlib.Path({str(path)!r}), time.monotonic() + 0.7\n"
-        "while time.monotonic() < end: embedded._is_being_written(path)\n"
-    )
-    looking = subprocess.Popen([sys.executable, "-c", look])
-    while looking.poll() is None:
-        with path.open("a"):
-            pass
-    assert looking.returncode == 0

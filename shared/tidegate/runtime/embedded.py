@@ -87,7 +87,7 @@ class EmbeddedRunner:
 
         Raises:
             UsageError: There is no file to read, and never was; there are new files, and the stream is
-                finished; there is nothing new, and the output is gone. Nothing was accepted.
+                finished. Nothing was accepted.
             IncompatiblePipeline: The state belongs to another plan. Nothing was accepted.
         """
         last = self._last()
@@ -97,13 +97,7 @@ class EmbeddedRunner:
         self._accept(files, last)
         coordinator = self._coordinator(self._arrival)
         drive(coordinator, self.invoker, close=drain, committed=self._committed)
-        manifest = coordinator.manifest()
-        if self.missing and manifest and last and manifest.epoch == last.epoch:
-            raise UsageError(
-                f"there is nothing new, and {self.missing[0]}, which an earlier run wrote, is not in "
-                f"{self.folders.output} any more; to start over, remove the state in {self.folders.state} too"
-            )
-        return manifest
+        return coordinator.manifest()
 
     def follow(self, *, stop: Callable[[], bool] = lambda: False) -> Manifest | None:
         """Processes files as they arrive, until `stop` says so.

@@ -81,7 +81,8 @@ def summary(
     rows: list[tuple[str, str]] = []
     if counters["epochs"]:
         title = (
-            f"{outline.pipeline}: {counters['records']:,} records of {_number(counters['files'], 'file')} in "
+            f"{outline.pipeline}: {_number(counters['records'], 'record')} of "
+            f"{_number(counters['files'], 'file')} in "
             f"{_number(counters['epochs'], 'epoch')}, {seconds:.1f} s "
             f"({counters['records'] / seconds:,.0f} records a second)"
         )
@@ -98,7 +99,8 @@ def summary(
         reason = f"whose names do not end as those of {outline.kind} files"
         rows.append(("ignored", f"{_number(ignored, 'file')} {reason}"))
     if missing:
-        rows.append(("missing", f"{missing[0]}, which an earlier run wrote; to start over, remove the state"))
+        rows.append(("missing", f"{missing[0]}, which an earlier run wrote"))
+        rows.append(("", f"(to start over, remove the state in {folders.state} too)"))
     if manifest and outline.shuffles and counters["epochs"]:
         rows += _state(manifest, folders)
     return "\n".join([title, *(f"  {name:8} {text}" for name, text in rows)])
@@ -123,7 +125,10 @@ def _state(manifest: Manifest, folders: Folders) -> list[tuple[str, str]]:
     open_windows = sum({each.ref.key: each.rows for each in manifest.segments}.values())
     watermark = manifest.frontier.watermark
     rows = [
-        ("state", f"{open_windows:,} windows are open, watermark {moment(watermark)}, in {folders.state}")
+        (
+            "state",
+            f"{_number(open_windows, 'open window')}, watermark {moment(watermark)}, in {folders.state}",
+        )
     ]
     if open_windows and watermark < MAX:
         rows.append(
