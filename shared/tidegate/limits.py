@@ -1,10 +1,5 @@
 """How large and how long things may be that users meet. Sizes are bytes, durations microseconds."""
 
-SECOND = 1_000_000
-MINUTE = 60 * SECOND
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
-
 KEY_GROUPS = 1_024
 """Key groups that a pipeline's state is born with; never changed afterwards."""
 
@@ -31,7 +26,7 @@ EXECUTION_HISTORY = 10_000
 
 AWS allows 25,000, and each attempt that is tried again leaves more of them than this counts."""
 
-LEASE = 20 * MINUTE
+LEASE = 20 * 60 * 1_000_000
 """How long a silent coordinator keeps others from starting; a hint, never a guard."""
 
 INPUT_OBJECT_BYTES = 4 * 1024 * 1024 * 1024
