@@ -244,13 +244,14 @@ class Coordinator:
             # Nothing is written before the first commit: who only looked is tied to no plan.
             return Head(0, ("", ""), 0, self._outline.fingerprint, KEY_GROUPS)
         head = Head.of(row)
-        if head.fingerprint != self._outline.fingerprint:
-            self._adopted(paths.record(self._outline.pipeline, head.epoch))
         if head.key_groups != KEY_GROUPS:
             raise IncompatiblePipeline(
                 f"the state of the pipeline {self._outline.pipeline!r} has {head.key_groups} key groups, and "
                 f"this version of Tidegate works with {KEY_GROUPS}; go back to the version that wrote it"
             )
+        if head.fingerprint != self._outline.fingerprint:
+            # The record of that epoch says what the difference is.
+            self._adopted(paths.record(self._outline.pipeline, head.epoch))
         return head
 
     def _adopted(self, key: str) -> EpochRecord:
