@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import tidegate as tg
 from tidegate.errors import PipelineError
+from tidegate.expressions import row_by_row
 from tidegate.panes import PANE_COLUMNS, PANE_SCHEMA
 from tidegate.steps import FilterExpression, NarrowStep, Select, WithColumns
 
@@ -305,3 +306,14 @@ def test_they_cannot_be_replaced() -> None:
     ):
         with pytest.raises(PipelineError, match="belongs to the pane and cannot be replaced"):
             build()
+
+
+def test_so_many_failing_rows_are_found_and_then_whole_parts_are_rejected() -> None:
+    """[0 .. 63] fails but for the last row: two are found alone, and no row is lost on the way."""
+    frame = pl.DataFrame({"text": [*(["x"] * 63), "1"]})
+    outcome = row_by_row(frame, lambda part: part.with_columns(pl.col("text").cast(pl.Int64)), 2)
+
+    assert [each.rows.height for each in outcome.rejected[:2]] == [1, 1]
+    assert all("not tried by itself" in each.reasons[0] for each in outcome.rejected[2:])
+    assert outcome.frame.height + sum(each.rows.height for each in outcome.rejected) == 64
+    assert all(len(each.reasons) == each.rows.height for each in outcome.rejected)

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 import polars as pl
 
 from tidegate.errors import PipelineError
+from tidegate.limits import REJECTED_ONE_BY_ONE
 
 HIDDEN = "__"
 """How the names of the columns begin that the system adds and users do not see."""
@@ -142,18 +143,35 @@ def _columns(schema: Schema) -> str:
     return ", ".join(f"{name} ({dtype})" for name, dtype in schema.items() if not name.startswith(HIDDEN))
 
 
-def row_by_row(frame: pl.DataFrame, work: Callable[[pl.DataFrame], pl.DataFrame]) -> Outcome:
-    """`work(frame)`; where it fails, the rows that it fails on are found by halving and rejected."""
-    try:
-        return Outcome(work(frame))
-    except FAILURES as error:
-        if frame.height == 0 or isinstance(error, MemoryError):
-            raise
-        if frame.height == 1:
-            return Outcome(work(frame.clear()), [Rejected(frame, (first_line(error),))])
-    half = frame.height // 2
-    first, second = row_by_row(frame[:half], work), row_by_row(frame[half:], work)
-    return Outcome(pl.concat([first.frame, second.frame]), first.rejected + second.rejected)
+def row_by_row(
+    frame: pl.DataFrame,
+    work: Callable[[pl.DataFrame], pl.DataFrame],
+    found_at_most: int = REJECTED_ONE_BY_ONE,
+) -> Outcome:
+    """`work(frame)`; where it fails, the rows that it fails on are found by halving and rejected.
+
+    Finding a row takes a fraction of a millisecond. So that a file in which all of them fail, such as one in
+    a new format, still ends within a function's time, only so many are found; from then on a part that holds
+    another one is rejected as a whole, good rows included.
+    """
+    rejected: list[Rejected] = []
+
+    def halve(part: pl.DataFrame) -> pl.DataFrame:
+        try:
+            return work(part)
+        except FAILURES as error:
+            if part.height == 0 or isinstance(error, MemoryError):
+                raise
+            reason = first_line(error)
+        if part.height > 1 and len(rejected) < found_at_most:
+            half = part.height // 2
+            return pl.concat([halve(part[:half]), halve(part[half:])])
+        if part.height > 1:
+            reason = f"not tried by itself, as {found_at_most:,} other rows had failed before: {reason}"
+        rejected.append(Rejected(part, (reason,) * part.height))
+        return work(part.clear())
+
+    return Outcome(halve(frame), rejected)
 
 
 def first_line(error: BaseException) -> str:

@@ -31,3 +31,6 @@ LEASE = 20 * 60 * 1_000_000
 
 INPUT_OBJECT_BYTES = 4 * 1024 * 1024 * 1024
 """An uncompressed input object at most; a larger one is a dead letter."""
+
+REJECTED_ONE_BY_ONE = 10_000
+"""Rows of one file that a step's expression fails on and that are found one by one."""
