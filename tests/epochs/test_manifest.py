@@ -1,12 +1,15 @@
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.epochs.manifest import Manifest, build_manifest, frontier_after
+from tidegate.epochs.manifest import Manifest, build_manifest, frontier_after, read_manifest
 from tidegate.epochs.record import EpochRecord, Layout
 from tidegate.epochs.result import Published, TaskResult
-from tidegate.references import KeyRange, ObjectRef, Piece, Segment
+from tidegate.errors import CorruptObject
+from tidegate.references import KeyRange, ObjectRef, Piece, Segment, checksum
+from tidegate.stores.memory import MemoryObjects
 from tidegate.timestamps import MAX, MIN
 from tidegate.watermarks import Frontier, Held
 
@@ -138,3 +141,14 @@ def test_a_backlog_holds_the_watermark() -> None:
 
 def test_a_finished_source_closes() -> None:
     assert frontier_after(replace(RECORD, close=True, accepted="9"), [200]) == Frontier(MAX)
+
+
+def test_a_manifest_is_read_only_as_it_was_committed() -> None:
+    objects = MemoryObjects()
+    data = PREVIOUS.encode()
+    objects.put(PREVIOUS.key, data)
+
+    assert read_manifest(objects, ("", "")) is None
+    assert read_manifest(objects, (PREVIOUS.key, checksum(data))) == PREVIOUS
+    with pytest.raises(CorruptObject, match="not the manifest that was committed"):
+        read_manifest(objects, (PREVIOUS.key, checksum(b"another")))

@@ -50,11 +50,7 @@ def accept(table: Table, objects: Iterable[InputObject], now: int) -> int:
         How many were new.
     """
     once = {(each.key, each.version): each for each in objects}
-    fresh = [
-        (sequence, each)
-        for sequence, each in enumerate(once.values())
-        if table.get(paths.seen(each.key, each.version)) is None
-    ]
+    fresh = [(sequence, each) for sequence, each in enumerate(once.values()) if is_new(table, each)]
     accepted = 0
     for start in range(0, len(fresh), _TOGETHER):
         chunk = [_rows(each, now, sequence) for sequence, each in fresh[start : start + _TOGETHER]]
@@ -64,6 +60,11 @@ def accept(table: Table, objects: Iterable[InputObject], now: int) -> int:
             # Another intake was faster with one of them, so each is tried by itself.
             accepted += sum(_write(table, rows) for rows in chunk)
     return accepted
+
+
+def is_new(table: Table, each: InputObject) -> bool:
+    """Whether an object was never accepted."""
+    return table.get(paths.seen(each.key, each.version)) is None
 
 
 def waiting(table: Table, limit: int) -> list[Accepted]:

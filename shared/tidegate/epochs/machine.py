@@ -33,7 +33,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from tidegate.epochs import intake, paths
-from tidegate.epochs.manifest import Manifest, build_manifest
+from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord, Limits, lay_out, take
 from tidegate.epochs.result import Task, TaskResult, result_key, tasks_of
 from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
@@ -202,7 +202,8 @@ class Coordinator:
         """
         head = self._head()
         if head.epoch >= record.epoch:
-            return self._manifest_of(paths.manifest(record.pipeline, record.epoch))
+            key = paths.manifest(record.pipeline, record.epoch)
+            return Manifest.decode(key, self._objects.get(key))
         previous = self._manifest(head)
         manifest = build_manifest(record, previous, [self._result(task) for task in self._all_tasks(record)])
         data = manifest.encode()
@@ -317,10 +318,7 @@ class Coordinator:
         return TaskResult.decode(key, self._objects.get(key))
 
     def _manifest(self, head: Head) -> Manifest | None:
-        return self._manifest_of(head.manifest[0]) if head.manifest[0] else None
-
-    def _manifest_of(self, key: str) -> Manifest:
-        return Manifest.decode(key, self._objects.get(key))
+        return read_manifest(self._objects, head.manifest)
 
 
 _ROWS_TOGETHER = 90

@@ -11,7 +11,9 @@ from typing import Any
 from tidegate.epochs import documents, paths
 from tidegate.epochs.record import EpochRecord, decode_frontier
 from tidegate.epochs.result import TaskResult, segment_body, segment_from
-from tidegate.references import KeyRange, Segment
+from tidegate.errors import CorruptObject
+from tidegate.references import KeyRange, Segment, checksum
+from tidegate.stores.ports import Objects
 from tidegate.timestamps import MAX
 from tidegate.watermarks import Frontier
 
@@ -84,6 +86,21 @@ class Manifest:
             counters=body["counters"],
             totals=body["totals"],
         )
+
+
+def read_manifest(objects: Objects, reference: tuple[str, str]) -> Manifest | None:
+    """The manifest that a head or a record names by key and checksum; None where there was none yet.
+
+    Raises:
+        CorruptObject: It is not the manifest that was named.
+    """
+    key, named = reference
+    if not key:
+        return None
+    data = objects.get(key)
+    if checksum(data) != named:
+        raise CorruptObject(f"{key}: it is not the manifest that was committed; restore it from a backup")
+    return Manifest.decode(key, data)
 
 
 def frontier_after(record: EpochRecord, gained: Sequence[int | None]) -> Frontier:

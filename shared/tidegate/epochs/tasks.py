@@ -16,7 +16,7 @@ from tidegate.engine.reduce_task import ReduceOutput, Times, reduce_epoch
 from tidegate.engine.shuffle import cut, fetch
 from tidegate.engine.state import read_segments
 from tidegate.epochs import paths
-from tidegate.epochs.manifest import Manifest, frontier_after
+from tidegate.epochs.manifest import Manifest, frontier_after, read_manifest
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Published, Task, TaskResult, result_key, tasks_of
 from tidegate.errors import IncompatiblePipeline, ObjectNotFound, TidegateError
@@ -101,13 +101,7 @@ class _Attempt:
                 f"{record.fingerprint}, and this one is {plan.fingerprint()}); deploy that pipeline again, "
                 "or give the new one another name"
             )
-        manifest_key, manifest_checksum = record.previous
-        previous = None
-        if manifest_key:
-            data = stores.state.get(manifest_key)
-            ObjectRef(manifest_key, len(data), manifest_checksum).verify(data)
-            previous = Manifest.decode(manifest_key, data)
-        return cls(plan, stores, task, name, record, previous)
+        return cls(plan, stores, task, name, record, read_manifest(stores.state, record.previous))
 
     def map(self) -> TaskResult:
         """Reads and combines one slice of the input; shuffles, or writes the sink's rows."""

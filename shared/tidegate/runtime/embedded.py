@@ -15,7 +15,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tidegate.epochs import intake, paths
+from tidegate.epochs import intake
 from tidegate.epochs.machine import Coordinator, Invoker, drive
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import Limits
@@ -75,6 +75,7 @@ class EmbeddedRunner:
     def __post_init__(self) -> None:
         self._outline: Outline = self.plan.outline()
         self._input = LocalObjects(self.folders.input)
+        self._state = LocalObjects(self.folders.state)
 
     def run(self, *, drain: bool = False) -> Manifest | None:
         """Processes all files that are in the input folder now.
@@ -126,15 +127,14 @@ class EmbeddedRunner:
         if now - self._swept >= SWEPT_AFTER:
             # Not more often: what is younger stays anyway, and looking costs a listing.
             self._swept = now
-            sweep(LocalObjects(self.folders.state), manifest, now - SWEPT_AFTER)
+            sweep(self._state, manifest, now - SWEPT_AFTER)
 
     def manifest(self) -> Manifest | None:
         """The manifest of the last committed epoch, None before the first one."""
         return self._coordinator().manifest()
 
     def _coordinator(self, now: Callable[[Sequence[intake.Accepted]], int] | None = None) -> Coordinator:
-        state = LocalObjects(self.folders.state)
-        return Coordinator(self._outline, state, self.table, self.limits, self.clock, now)
+        return Coordinator(self._outline, self._state, self.table, self.limits, self.clock, now)
 
     def _files(self) -> list[ObjectInfo]:
         """The source's files: below its prefix, or in the folder itself if there is no such folder."""
@@ -167,9 +167,9 @@ class EmbeddedRunner:
 
     def _accept(self, files: Sequence[ObjectInfo], last: Manifest | None) -> None:
         new = [each for each in files if (each.key, each.version) not in self._known]
-        if last and last.frontier.watermark >= MAX and self._outline.shuffles:
-            self._refuse(new)
         objects = [intake.InputObject(each.key, each.version, each.size) for each in new]
+        if last and last.frontier.watermark >= MAX and self._outline.shuffles:
+            self._refuse(objects)
         intake.accept(self.table, objects, self.clock.now())
         self._known.update((each.key, each.version) for each in new)
 
@@ -180,9 +180,9 @@ class EmbeddedRunner:
         """
         return max(self._changed.values(), default=0)
 
-    def _refuse(self, files: Sequence[ObjectInfo]) -> None:
+    def _refuse(self, objects: Sequence[intake.InputObject]) -> None:
         """Refuses files that come after the end of time, when all that is in them would be dropped."""
-        unseen = [each for each in files if self.table.get(paths.seen(each.key, each.version)) is None]
+        unseen = [each for each in objects if intake.is_new(self.table, each)]
         if unseen:
             raise UsageError(
                 f"this stream was finished with --drain, and {unseen[0].key} is new; "
