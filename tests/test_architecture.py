@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tidegate.epochs.machine import TRANSITIONS, Event, State
+from tidegate.epochs.machine import HOUSEKEEPING, TRANSITIONS, Event, State
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "shared" / "tidegate"
@@ -302,16 +302,20 @@ def test_the_state_machine_has_the_states_of_the_coordinator() -> None:
     assert decided == expected
     assert TRANSITIONS[State.EPOCH] == {Event.DONE: State.COMMIT}
     assert following(small) == TRANSITIONS[State.COMMIT][Event.DONE].value
-    for state in (State.MAP, State.REDUCE, State.COMMIT):
+    for state in (State.MAP, State.REDUCE, State.COMMIT, State.RECONCILE, State.SWEEP):
         assert following(state.value) == TRANSITIONS[state][Event.DONE].value
     first = definition["StartAt"]
     assert State.PLAN.value in (first, following(first))
 
 
-def test_every_failure_gives_the_lease_back_and_is_seen() -> None:
+def test_every_failure_gives_the_lease_back_and_is_seen_and_housekeeping_stops_no_epoch() -> None:
     states = yaml.safe_load((ROOT / "infra" / "epoch.asl.yaml").read_text())["States"]
+    housekeeping = {TRANSITIONS[State.PLAN][event] for event in HOUSEKEEPING}
+    assert housekeeping == {State.RECONCILE, State.SWEEP}
     for state in set(State) - {State.IDLE}:
         (catch,) = states[state.value]["Catch"]
-        assert (catch["ErrorEquals"], catch["Next"]) == (["States.ALL"], "Release"), state
+        following = State.PLAN.value if state in housekeeping else "Release"
+        assert (catch["ErrorEquals"], catch["Next"]) == (["States.ALL"], following), state
+        assert catch["ResultPath"] == "$.failure", f"{state} would lose $.history, which Plan is called with"
     assert states["Release"]["Next"] == "Failed"
     assert states["Failed"]["Type"] == "Fail"

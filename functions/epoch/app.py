@@ -8,6 +8,7 @@ from aws_lambda_powertools import Logger, Metrics
 from tidegate.runtime import deployment, task_runner
 
 logger, metrics = Logger(), Metrics()
+control = deployment.control_plane(os.environ)
 
 
 @metrics.log_metrics
@@ -16,7 +17,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Runs the epoch that the event names, as the attempt of this request."""
     task = {"epoch": event["epoch"], "stage": "epoch", "task": 0}
     task_runner.run_task(os.environ, task, context.aws_request_id)
-    answer = deployment.commit(os.environ, event["epoch"])
+    answer = control.commit(event["epoch"])
     metrics.add_metric("CommittedEpochs", "Count", 1)
     logger.info("committed", epoch=event["epoch"])
     return answer

@@ -11,7 +11,7 @@ from tidegate.runtime import deployment
 
 logger, metrics = Logger(), Metrics()
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
-intake = deployment.intake(os.environ)
+control = deployment.control_plane(os.environ)
 
 
 def accept(record: Any) -> None:
@@ -20,7 +20,7 @@ def accept(record: Any) -> None:
     for entry in [] if body.get("Event") == "s3:TestEvent" else body["Records"]:
         bucket, file = entry["s3"]["bucket"]["name"], entry["s3"]["object"]
         key, version = unquote_plus(file["key"]), file.get("versionId") or f'"{file["eTag"]}"'
-        new = intake.accept(bucket, key, version, file["size"])
+        new = control.accept(bucket, key, version, file["size"])
         metrics.add_metric("AcceptedObjects" if new else "IgnoredNotifications", "Count", 1)
         logger.info("accepted" if new else "known or not of the source", key=key, version=version)
 
@@ -33,5 +33,5 @@ def handler(event: dict[str, Any], context: Any) -> Any:
     metrics.add_metric("FailedNotifications", "Count", len(processor.exceptions))
     for _, error, _ in processor.exceptions:
         logger.error("not accepted", error=repr(error))
-    intake.wake()
+    control.wake()
     return response

@@ -8,6 +8,7 @@ from aws_lambda_powertools import Logger, Metrics
 from tidegate.runtime import deployment
 
 logger, metrics = Logger(), Metrics()
+control = deployment.control_plane(os.environ)
 
 
 @metrics.log_metrics
@@ -17,8 +18,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     execution = event["execution"]
     if event["action"] == "release":
         metrics.add_metric("ReleasedLeases", "Count", 1)
-        return deployment.release(os.environ, execution)
-    answer = deployment.plan(os.environ, execution, event["history"])
-    metrics.add_metric("PlannedEpochs", "Count", 0 if answer["action"] == "idle" else 1)
+        return control.release(execution)
+    answer = control.plan(execution, event["history"])
+    metrics.add_metric("PlannedEpochs", "Count", 1 if "epoch" in answer else 0)
     logger.info("planned", action=answer["action"], epoch=answer.get("epoch"))
     return answer

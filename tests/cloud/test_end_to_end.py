@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 
@@ -39,8 +40,9 @@ SECOND = rows(("blue", 7, "12:05:19"), ("red", 1, "12:06:30"))
 LATE = rows(("red", 4, "12:01:59"), ("red", 9, "12:08:30"))
 
 
-CONTROL = {"Intake", "Plan"}
-PATHS = [("8388608", CONTROL | {"Epoch"}), ("0", CONTROL | {"Map", "Reduce", "Commit"})]
+CONTROL = {"Intake", "Plan", "Reconcile", "Sweep"}
+SMALL = "8388608"
+PATHS = [(SMALL, CONTROL | {"Epoch"}), ("0", CONTROL | {"Map", "Reduce", "Commit"})]
 
 
 @pytest.fixture
@@ -136,3 +138,43 @@ def test_uploads_become_the_panes_of_the_embedded_runner(
         QueueUrl=cloud.outputs["IntakeDeadLetters"], AttributeNames=names
     )
     assert dead["Attributes"] == {"ApproximateNumberOfMessages": "0"}
+
+
+def notify(cloud: LocalCloud, configurations: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sets what the input bucket tells the queue, and returns what it told before."""
+    s3, bucket = cloud.client("s3"), cloud.outputs["InputBucket"]
+    before = s3.get_bucket_notification_configuration(Bucket=bucket).get("QueueConfigurations", [])
+    s3.put_bucket_notification_configuration(
+        Bucket=bucket, NotificationConfiguration={"QueueConfigurations": configurations}
+    )
+    return before
+
+
+@pytest.mark.parametrize("small_epoch_bytes", [SMALL])
+def test_an_upload_whose_event_is_lost_is_found_by_the_next_coordinator(
+    cloud: LocalCloud, tmp_path: Path
+) -> None:
+    source = tmp_path / "input" / "scores"
+    source.mkdir(parents=True)
+    configurations = notify(cloud, [])
+    lost = upload(cloud, "scores/a b+ü.json", FIRST)
+    notify(cloud, configurations)
+    upload(cloud, "scores/second.json", SECOND)
+    settle(cloud)
+    (source / "a b+ü.json").write_bytes(FIRST)
+    (source / "second.json").write_bytes(SECOND)
+    expected = panes_on_laptop(tmp_path)
+    assert panes_in_cloud(cloud) == expected, logs(cloud)
+    # The event was late, not lost: it names the version that the listing found, so nothing counts twice.
+    file = lost["Records"][0]["s3"]["object"]
+    file["key"] = quote_plus(file["key"])
+    cloud.client("sqs").send_message(QueueUrl=cloud.outputs["IntakeQueue"], MessageBody=json.dumps(lost))
+    settle(cloud)
+    assert accepted(cloud) == 2
+    assert panes_in_cloud(cloud) == expected
+
+
+def accepted(cloud: LocalCloud) -> int:
+    """How many input objects the intake log knows."""
+    rows = cloud.client("dynamodb").scan(TableName=cloud.outputs["Table"])["Items"]
+    return len([row for row in rows if row["sk"]["S"].startswith("seen#")])

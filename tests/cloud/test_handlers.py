@@ -7,14 +7,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tidegate.runtime import deployment, task_runner
+
 ROOT = Path(__file__).parents[2]
 EVENTS = Path(__file__).parent / "events"
-FUNCTIONS = ("intake", "plan", "epoch", "map", "reduce", "commit")
+CONTROL = ("intake", "plan", "commit", "reconcile", "sweep")
+FUNCTIONS = (*CONTROL, "epoch", "map", "reduce")
 CONTEXT = SimpleNamespace(
     function_name="tidegate",
     memory_limit_in_mb=512,
@@ -24,10 +27,13 @@ CONTEXT = SimpleNamespace(
 )
 
 
-class Intake:
+class Control:
+    """Stands in for the control plane of a deployment, and for what runs its tasks."""
+
     def __init__(self) -> None:
         self.accepted: list[tuple[str, str, str, int]] = []
         self.wakes = 0
+        self.calls: list[tuple[Any, ...]] = []
 
     def accept(self, bucket: str, key: str, version: str, size: int) -> bool:
         if not bucket.startswith("tidegate-input"):
@@ -38,49 +44,44 @@ class Intake:
     def wake(self) -> None:
         self.wakes += 1
 
-
-class Deployment(ModuleType):
-    """Stands in for `deployment` and `task_runner` of `tidegate.runtime`."""
-
-    def __init__(self) -> None:
-        super().__init__("tidegate.runtime.deployment")
-        self.calls: list[tuple[Any, ...]] = []
-        self.the_intake = Intake()
-
-    def intake(self, environment: Any) -> Intake:
-        return self.the_intake
-
-    def plan(self, environment: Any, execution: str, history: int) -> dict[str, Any]:
+    def plan(self, execution: str, history: int) -> dict[str, Any]:
         self.calls.append(("plan", execution, history))
         return {"action": "epoch", "epoch": 4, "history": history + 1}
 
-    def release(self, environment: Any, execution: str) -> dict[str, Any]:
+    def release(self, execution: str) -> dict[str, Any]:
         self.calls.append(("release", execution))
-        return {"released": True}
+        return {"action": "released"}
+
+    def commit(self, epoch: int) -> dict[str, Any]:
+        self.calls.append(("commit", epoch))
+        return {"epoch": epoch}
+
+    def reconcile(self) -> dict[str, Any]:
+        self.calls.append(("reconcile",))
+        return {"accepted": 2}
+
+    def sweep(self) -> dict[str, Any]:
+        self.calls.append(("sweep",))
+        return {"removed": 3}
 
     def run_task(self, environment: Any, task: dict[str, Any], attempt: str) -> dict[str, Any]:
         self.calls.append(("run_task", task, attempt))
         return task
 
-    def commit(self, environment: Any, epoch: int) -> dict[str, Any]:
-        self.calls.append(("commit", epoch))
-        return {"epoch": epoch}
-
 
 @pytest.fixture
-def deployment(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Deployment:
-    deployment, runtime = Deployment(), ModuleType("tidegate.runtime")
-    runtime.deployment = runtime.task_runner = deployment  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "tidegate.runtime", runtime)
-    monkeypatch.setitem(sys.modules, "tidegate.runtime.deployment", deployment)
+def control(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Control:
+    control = Control()
+    monkeypatch.setattr(deployment, "control_plane", lambda environment: control)
+    monkeypatch.setattr(task_runner, "run_task", control.run_task)
     # Powertools keeps one logger a service name, with the standard output of the test that made it.
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", request.node.name)
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Tidegate")
-    return deployment
+    return control
 
 
 @pytest.fixture
-def call(deployment: Deployment) -> Callable[[str, str], Any]:
+def call(control: Control) -> Callable[[str, str], Any]:
     """Calls the handler of a function with a recorded event."""
 
     def call(function: str, event: str) -> Any:
@@ -95,34 +96,34 @@ def call(deployment: Deployment) -> Callable[[str, str], Any]:
     return call
 
 
-def test_intake_accepts_decoded_keys_with_their_versions(call: Any, deployment: Deployment) -> None:
+def test_intake_accepts_decoded_keys_with_their_versions(call: Any, control: Control) -> None:
     assert call("intake", "intake_uploads") == {"batchItemFailures": []}
     bucket = "tidegate-input-123456789012-eu-west-1"
-    assert deployment.the_intake.accepted == [
+    assert control.accepted == [
         (bucket, "scores/first.json", "wzXbSyNVwJfBJ3mS0RnEkqWJ0hN9Uoj4", 120),
         (bucket, "scores/a folder/größe+1.json", "3HL4kqtJlcpXroDTDmJ", 4096),
     ]
-    assert deployment.the_intake.wakes == 1
+    assert control.wakes == 1
 
 
-def test_intake_takes_the_etag_where_a_bucket_keeps_no_versions(call: Any, deployment: Deployment) -> None:
+def test_intake_takes_the_etag_where_a_bucket_keeps_no_versions(call: Any, control: Control) -> None:
     call("intake", "intake_without_version")
-    assert deployment.the_intake.accepted[0][2] == '"0123456789abcdef0123456789abcdef"'
+    assert control.accepted[0][2] == '"0123456789abcdef0123456789abcdef"'
 
 
-def test_intake_takes_s3s_own_test_event_off_the_queue(call: Any, deployment: Deployment) -> None:
+def test_intake_takes_s3s_own_test_event_off_the_queue(call: Any, control: Control) -> None:
     assert call("intake", "intake_test_event") == {"batchItemFailures": []}
-    assert deployment.the_intake.accepted == []
+    assert control.accepted == []
 
 
 def test_intake_leaves_only_what_failed_on_the_queue(
-    call: Any, deployment: Deployment, capsys: pytest.CaptureFixture[str]
+    call: Any, control: Control, capsys: pytest.CaptureFixture[str]
 ) -> None:
     failed = [
         item["itemIdentifier"][-1] for item in call("intake", "intake_one_bad_of_three")["batchItemFailures"]
     ]
     assert failed == ["2", "3"]
-    assert len(deployment.the_intake.accepted) == deployment.the_intake.wakes == 1
+    assert len(control.accepted) == control.wakes == 1
     logged = capsys.readouterr().out
     assert "somebody-elses-bucket is not the input bucket" in logged
     assert "secret" not in logged
@@ -141,13 +142,15 @@ EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:tidegate-epochs:5f2
         ("map", "map", [("run_task", {"epoch": 5, "stage": "map", "task": 2}, ATTEMPT)]),
         ("reduce", "reduce", [("run_task", {"epoch": 5, "stage": "reduce", "task": 0}, ATTEMPT)]),
         ("commit", "commit", [("commit", 5)]),
+        ("reconcile", "housekeeping", [("reconcile",)]),
+        ("sweep", "housekeeping", [("sweep",)]),
     ],
 )
 def test_a_handler_passes_its_event_on(
-    call: Any, deployment: Deployment, function: str, event: str, asked: list[tuple[Any, ...]]
+    call: Any, control: Control, function: str, event: str, asked: list[tuple[Any, ...]]
 ) -> None:
     assert call(function, event)
-    assert deployment.calls == asked
+    assert control.calls == asked
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -169,7 +172,7 @@ def plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(
     ("function", "heavy"),
-    [("map", "boto3"), ("reduce", "boto3"), *((name, "polars") for name in ("intake", "plan", "commit"))],
+    [("map", "boto3"), ("reduce", "boto3"), *((name, "polars") for name in CONTROL)],
 )
 def test_a_cold_start_does_not_import_what_the_function_never_needs(
     plans: Path, function: str, heavy: str

@@ -1,5 +1,6 @@
 """The template as SAM transforms it: complete, closed, and with no more rights than needed."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 TEMPLATE = transformed(ROOT / "template.yaml", {})
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 MACHINE = yaml.safe_load((ROOT / "infra" / "epoch.asl.yaml").read_text())
-FUNCTIONS = ("Intake", "Plan", "Epoch", "Map", "Reduce", "Commit")
+FUNCTIONS = ("Intake", "Plan", "Epoch", "Map", "Reduce", "Commit", "Reconcile", "Sweep")
 BUCKETS = ("InputBucket", "StateBucket", "OutputBucket")
 
 
@@ -96,7 +97,27 @@ def test_a_message_that_fails_again_and_again_is_kept_and_noticed() -> None:
     assert queue["VisibilityTimeout"] >= 6 * RESOURCES["IntakeFunction"]["Properties"]["Timeout"]
     (source,) = of_type("AWS::Lambda::EventSourceMapping").values()
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert len(of_type("AWS::CloudWatch::Alarm")) == 2
+
+
+def test_an_alarm_tells_whatever_needs_somebody() -> None:
+    alarms = of_type("AWS::CloudWatch::Alarm").values()
+    watched = Counter((each["Namespace"], each["MetricName"]) for each in alarms)
+    assert watched == {
+        ("AWS/SQS", "ApproximateNumberOfMessagesVisible"): 1,
+        ("AWS/States", "ExecutionsFailed"): 1,
+        ("AWS/States", "ExecutionsAborted"): 1,
+        ("AWS/States", "ExecutionsTimedOut"): 1,
+        ("AWS/Lambda", "Errors"): 2,
+    }
+    errors = [each["Dimensions"] for each in alarms if each["MetricName"] == "Errors"]
+    # The state machine goes on when these two fail, so no failed execution tells of it.
+    assert [dimension["Value"] for (dimension,) in errors] == [
+        {"Ref": "ReconcileFunction"},
+        {"Ref": "SweepFunction"},
+    ]
+    for each in alarms:
+        assert (each["Threshold"], each["ComparisonOperator"]) == (1, "GreaterThanOrEqualToThreshold")
+        assert each["AlarmActions"]["Fn::If"][:2] == ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}]]
 
 
 def test_only_an_emulator_gets_an_endpoint() -> None:
@@ -139,7 +160,7 @@ def test_every_state_is_reached() -> None:
 
 def test_every_task_is_retried_with_backoff_and_jitter() -> None:
     tasks = [state for state in every_state(MACHINE).values() if state["Type"] == "Task"]
-    assert len(tasks) == 6
+    assert len(tasks) == 8
     for task in tasks:
         for retry in task["Retry"]:
             assert retry["BackoffRate"] > 1
@@ -151,4 +172,6 @@ def test_every_failure_gives_the_lease_back() -> None:
     states = MACHINE["States"]
     for name in ("Plan", "Epoch", "MapStage", "ReduceStage", "Commit"):
         assert [catch["Next"] for catch in states[name]["Catch"]] == ["Release"]
+    for name in ("Reconcile", "Sweep"):
+        assert [catch["Next"] for catch in states[name]["Catch"]] == ["Plan"]
     assert {states["Release"]["Next"], states["Release"]["Catch"][0]["Next"]} == {"Failed"}

@@ -11,8 +11,9 @@ import polars as pl
 import tidegate as tg
 from tidegate.engine.state import read_segments
 from tidegate.epochs import intake, paths
+from tidegate.epochs.head import Head
 from tidegate.epochs.intake import Accepted, InputObject
-from tidegate.epochs.machine import Coordinator, Head, drive
+from tidegate.epochs.machine import Coordinator, drive
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import Limits
 from tidegate.epochs.tasks import TaskStores

@@ -170,3 +170,18 @@ def test_a_stale_row_is_never_released() -> None:
     assert held is not None
     table.write(Put("coordinator", {"wake": 0, "holder": "two", "until": 7}, expected={}))
     assert not lease.release(table, held)
+
+
+def test_what_was_noted_stays_through_leases_and_wake_ups() -> None:
+    table = MemoryTable()
+    held = lease.acquire(table, "one", NOW)
+    assert held is not None
+    assert held.moment("sweep") == 0
+    lease.note(table, "sweep", 7)
+    assert not lease.release(table, held), "the row is not what it was; whoever notes acquires again"
+    lease.wake(table)
+    again = lease.acquire(table, "one", NOW)
+    assert again is not None
+    assert again.moment("sweep") == 7
+    assert lease.release(table, again)
+    assert lease.read(table).moment("sweep") == 7

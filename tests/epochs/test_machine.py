@@ -20,7 +20,8 @@ from tests.epochs.scenario import (
     remains,
 )
 from tidegate.epochs import intake, paths
-from tidegate.epochs.machine import TRANSITIONS, Coordinator, Event, Head, State, drive, event_of
+from tidegate.epochs.head import Head
+from tidegate.epochs.machine import TRANSITIONS, Coordinator, Event, State, drive, event_of
 from tidegate.epochs.record import EpochRecord, Limits
 from tidegate.epochs.result import Task
 from tidegate.errors import CorruptObject, IncompatiblePipeline, ObjectNotFound, TidegateError
@@ -229,10 +230,14 @@ def test_committing_an_old_epoch_again_changes_nothing() -> None:
     world = World()
     runner, record = frozen(world)
     runner.invoker.run(runner.coordinator.tasks(record, State.EPOCH))
-    manifest = runner.coordinator.commit(record)
+    runner.coordinator.commit(record)
     process(world).run(WAVES)
+    swept = [each.key for each in world.state.list(f"{PLAN.name}/epochs/{record.epoch:010d}")]
+    assert swept
+    world.state.delete(swept)
     before = contents(world)
-    assert runner.coordinator.commit(record) == manifest
+    assert runner.coordinator.commit(record) == runner.coordinator.manifest()
+    runner.coordinator.commit_epoch(record.epoch)
     assert contents(world) == before
 
 

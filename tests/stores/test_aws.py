@@ -1,12 +1,14 @@
+from collections.abc import Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 
-from tidegate.stores.aws import DynamoTable
+from tidegate.stores.aws import DynamoTable, UploadedVersions
 from tidegate.stores.ports import Put, Table
 from tidegate.testing.table import TableConformance
 
-_pipelines = count()
+_pipelines, _buckets = count(), count()
 
 
 @pytest.fixture(scope="session")
@@ -44,3 +46,72 @@ def test_pipelines_do_not_see_each_other(table_name: str, aws_environment: str) 
     assert second.query("row", 10) == []
     second.write(Put("row", {"n": 2}))
     assert first.get("row") == {"n": 1}
+
+
+@pytest.fixture
+def s3(aws_environment: str) -> Iterator[Any]:
+    import boto3
+
+    client = boto3.client("s3")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def bucket(s3: Any) -> str:
+    name = f"uploads-{next(_buckets)}"
+    s3.create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def versioned(s3: Any, bucket: str) -> str:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    return bucket
+
+
+def test_every_version_of_an_upload_is_listed_as_its_event_names_it(s3: Any, versioned: str) -> None:
+    versions = [
+        s3.put_object(Bucket=versioned, Key="in/a.json", Body=body)["VersionId"] for body in (b"1", b"22")
+    ]
+    listed = list(UploadedVersions(versioned).list("in"))
+    assert {(each.key, each.version, each.size) for each in listed} == {
+        ("in/a.json", versions[0], 1),
+        ("in/a.json", versions[1], 2),
+    }
+    written = s3.head_object(Bucket=versioned, Key="in/a.json")["LastModified"].timestamp()
+    assert all(abs(each.modified / 1_000_000 - written) < 60 for each in listed)
+
+
+def test_a_removed_upload_is_listed_while_its_version_can_be_read(s3: Any, versioned: str) -> None:
+    version = s3.put_object(Bucket=versioned, Key="in/a.json", Body=b"1")["VersionId"]
+    marker = s3.delete_object(Bucket=versioned, Key="in/a.json")
+    assert marker["DeleteMarker"]
+    assert [each.version for each in UploadedVersions(versioned).list("in")] == [version]
+    s3.delete_object(Bucket=versioned, Key="in/a.json", VersionId=version)
+    assert list(UploadedVersions(versioned).list("in")) == []
+
+
+def test_more_uploads_are_listed_than_one_answer_holds(s3: Any, versioned: str) -> None:
+    names = {f"in/{number:04d}.json" for number in range(505)}
+    for name in sorted(names):
+        s3.put_object(Bucket=versioned, Key=name, Body=b"1")
+        s3.put_object(Bucket=versioned, Key=name, Body=b"2")
+    listed = list(UploadedVersions(versioned).list("in"))
+    assert (len(listed), {each.key for each in listed}) == (1_010, names)
+    assert len({(each.key, each.version) for each in listed}) == 1_010
+
+
+def test_without_versions_an_upload_has_its_etag_in_quotes(s3: Any, bucket: str) -> None:
+    """As intake makes of an event that has no version; it is what a conditional read takes."""
+    etag = s3.put_object(Bucket=bucket, Key="in/a.json", Body=b"1")["ETag"]
+    (only,) = UploadedVersions(bucket).list("in")
+    assert only.version == etag
+    assert only.version.startswith('"')
+
+
+@pytest.mark.parametrize("key", ["in/a b+ü.json", "in/50%25.json", "in/a&b=c?.json", "in/deep/er/ß.json"])
+def test_keys_are_listed_as_they_were_uploaded(s3: Any, versioned: str, key: str) -> None:
+    s3.put_object(Bucket=versioned, Key=key, Body=b"1")
+    s3.put_object(Bucket=versioned, Key="inside.json", Body=b"not below the folder")
+    assert [each.key for each in UploadedVersions(versioned).list("in")] == [key]

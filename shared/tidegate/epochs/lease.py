@@ -12,6 +12,12 @@ from tidegate.stores.ports import Add, Put, Row, Table
 
 _WAKE = "wake"
 
+RECONCILED = "reconciled"
+"""Noted under this name: the beginning of the last complete listing of the input."""
+
+_NEW: Row = {_WAKE: 0, "holder": "", "until": 0, "reconcile": 0, RECONCILED: 0, "sweep": 0}
+"""The row with all its attributes, so that whoever changes it expects all of them."""
+
 
 @dataclass(frozen=True)
 class Lease:
@@ -29,6 +35,10 @@ class Lease:
     until: int
     row: Row | None
 
+    def moment(self, name: str) -> int:
+        """When something was noted last, 0 if it never was."""
+        return int((self.row or {}).get(name, 0))
+
     def is_held(self, now: int) -> bool:
         """Whether somebody coordinates who does not count as lost."""
         return bool(self.holder) and self.until > now
@@ -38,8 +48,7 @@ def wake(table: Table) -> Lease:
     """Announces accepted objects; afterwards a coordinator must be started unless the lease is held."""
     if read(table).row is None:
         try:
-            # With all its attributes, so that whoever changes the row later expects all of them.
-            table.write(Put(paths.COORDINATOR, {_WAKE: 1, "holder": "", "until": 0}))
+            table.write(Put(paths.COORDINATOR, {**_NEW, _WAKE: 1}))
             return read(table)
         except ConditionFailed:
             pass
@@ -53,7 +62,7 @@ def acquire(table: Table, holder: str, now: int) -> Lease | None:
         found = read(table)
         if found.holder != holder and found.is_held(now):
             return None
-        row: Row = {_WAKE: found.wake, "holder": holder, "until": now + LEASE}
+        row = {**_NEW, **(found.row or {}), "holder": holder, "until": now + LEASE}
         if _replace(table, found, row):
             # What was written and not what a later read finds: a call between the two must count.
             return Lease(found.wake, holder, now + LEASE, row)
@@ -61,7 +70,7 @@ def acquire(table: Table, holder: str, now: int) -> Lease | None:
 
 def release(table: Table, held: Lease) -> bool:
     """Gives the lease back, unless intake called since it was acquired or somebody else took it."""
-    return _replace(table, held, {_WAKE: held.wake, "holder": "", "until": 0})
+    return _replace(table, held, {**_NEW, **(held.row or {}), "holder": "", "until": 0})
 
 
 def give_back(table: Table, holder: str) -> None:
@@ -70,6 +79,12 @@ def give_back(table: Table, holder: str) -> None:
         found = read(table)
         if found.holder != holder or release(table, found):
             return
+
+
+def note(table: Table, name: str, moment: int) -> None:
+    """Keeps in the coordinator's row when something was done."""
+    while not _replace(table, found := read(table), {**_NEW, **(found.row or {}), name: moment}):
+        pass
 
 
 def read(table: Table) -> Lease:

@@ -28,16 +28,16 @@ definition in `infra/epoch.asl.yaml` has the same states; a test compares the tw
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from tidegate.epochs import intake, paths
+from tidegate.epochs import intake, lease, paths
+from tidegate.epochs.head import Head
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord, Limits, lay_out, take
 from tidegate.epochs.result import Task, TaskResult, result_key, tasks_of
 from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
-from tidegate.limits import KEY_GROUPS
+from tidegate.limits import KEY_GROUPS, RECONCILE_EVERY, SWEEP_EVERY
 from tidegate.outline import Outline
 from tidegate.references import checksum
 from tidegate.stores.ports import Clock, Delete, Objects, Put, Row, Table
@@ -63,6 +63,12 @@ class State(StrEnum):
     COMMIT = "Commit"
     """Move the head."""
 
+    RECONCILE = "Reconcile"
+    """Accept the uploads whose events were lost."""
+
+    SWEEP = "Sweep"
+    """Remove what no committed manifest names any more."""
+
     IDLE = "Idle"
     """Nothing waits; nothing runs."""
 
@@ -73,16 +79,29 @@ class Event(StrEnum):
     NOTHING = "idle"
     SMALL = "epoch"
     LARGE = "fan_out"
+    UNLISTED = "reconcile"
+    UNSWEPT = "sweep"
     DONE = "done"
 
 
 TRANSITIONS: dict[State, dict[Event, State]] = {
-    State.PLAN: {Event.NOTHING: State.IDLE, Event.SMALL: State.EPOCH, Event.LARGE: State.MAP},
+    State.PLAN: {
+        Event.NOTHING: State.IDLE,
+        Event.SMALL: State.EPOCH,
+        Event.LARGE: State.MAP,
+        Event.UNLISTED: State.RECONCILE,
+        Event.UNSWEPT: State.SWEEP,
+    },
     State.EPOCH: {Event.DONE: State.COMMIT},
     State.MAP: {Event.DONE: State.REDUCE},
     State.REDUCE: {Event.DONE: State.COMMIT},
     State.COMMIT: {Event.DONE: State.PLAN},
+    State.RECONCILE: {Event.DONE: State.PLAN},
+    State.SWEEP: {Event.DONE: State.PLAN},
 }
+
+HOUSEKEEPING = {Event.UNLISTED: RECONCILE_EVERY, Event.UNSWEPT: SWEEP_EVERY}
+"""What is done beside the epochs, and how often at most, microseconds; only while a coordinator is awake."""
 
 
 class Invoker(Protocol):
@@ -95,45 +114,6 @@ class Invoker(Protocol):
             TidegateError: A task failed, and running it again did not help.
         """
         ...
-
-
-@dataclass(frozen=True)
-class Head:
-    """The one row that changes: the last committed epoch and its manifest.
-
-    Attributes:
-        epoch: 0 before the first one.
-        manifest: Key and checksum of its manifest; empty before the first one.
-        settled: The last epoch whose inputs have left the rows of waiting objects.
-    """
-
-    epoch: int
-    manifest: tuple[str, str]
-    settled: int
-    fingerprint: str
-    key_groups: int
-
-    def row(self) -> Row:
-        """The row of the table."""
-        return {
-            "epoch": self.epoch,
-            "manifest": self.manifest[0],
-            "checksum": self.manifest[1],
-            "settled": self.settled,
-            "fingerprint": self.fingerprint,
-            "key_groups": self.key_groups,
-        }
-
-    @classmethod
-    def of(cls, row: Row) -> "Head":
-        """The head of a row."""
-        return cls(
-            epoch=int(row["epoch"]),
-            manifest=(str(row["manifest"]), str(row["checksum"])),
-            settled=int(row["settled"]),
-            fingerprint=str(row["fingerprint"]),
-            key_groups=int(row["key_groups"]),
-        )
 
 
 class Coordinator:
@@ -196,16 +176,27 @@ class Coordinator:
     def commit(self, record: EpochRecord) -> Manifest:
         """Moves the head to the record's epoch; if that is done already, nothing changes.
 
+        Returns:
+            The manifest of the last committed epoch.
+
         Raises:
             ObjectNotFound: A task has no result yet.
             TidegateError: The head is somewhere else.
         """
+        return self._commit(self._head(), record)
+
+    def commit_epoch(self, epoch: int) -> None:
+        """As `commit`, for whoever knows the epoch's number only."""
         head = self._head()
-        if head.epoch >= record.epoch:
-            key = paths.manifest(record.pipeline, record.epoch)
-            return Manifest.decode(key, self._objects.get(key))
-        previous = self._manifest(head)
-        manifest = build_manifest(record, previous, [self._result(task) for task in self._all_tasks(record)])
+        if head.epoch < epoch:
+            self._commit(head, self._adopted(paths.record(self._outline.pipeline, epoch)))
+
+    def _commit(self, head: Head, record: EpochRecord) -> Manifest:
+        committed = self._manifest(head)
+        if committed is not None and head.epoch >= record.epoch:
+            # The epoch's own manifest may be swept by now.
+            return committed
+        manifest = build_manifest(record, committed, [self._result(task) for task in self._all_tasks(record)])
         data = manifest.encode()
         if not self._objects.put_if_absent(manifest.key, data):
             # The same record and results give the same bytes, unless another version wrote them.
@@ -248,7 +239,8 @@ class Coordinator:
         if head.key_groups != KEY_GROUPS:
             raise IncompatiblePipeline(
                 f"the state of the pipeline {self._outline.pipeline!r} has {head.key_groups} key groups, and "
-                f"this version of Tidegate works with {KEY_GROUPS}; go back to the version that wrote it"
+                f"this version of Tidegate works with {KEY_GROUPS}; go back to the version that wrote it, or "
+                "build output and state anew from the input with `tidegate replay`"
             )
         if head.fingerprint != self._outline.fingerprint:
             # The record of that epoch says what the difference is.
@@ -257,14 +249,7 @@ class Coordinator:
 
     def _adopted(self, key: str) -> EpochRecord:
         record = EpochRecord.decode(key, self._objects.get(key))
-        if record.fingerprint != self._outline.fingerprint:
-            was = [line for line in record.meaning if line not in self._outline.meaning]
-            now = [line for line in self._outline.meaning if line not in record.meaning]
-            raise IncompatiblePipeline(
-                f"the state of the pipeline {self._outline.pipeline!r} was written by another plan. It was: "
-                f"{'; '.join(was) or 'more'}. It is: {'; '.join(now) or 'less'}. Go back to that pipeline, "
-                "give the new one another name, or start over with new state and output"
-            )
+        self._outline.check(record.fingerprint, record.meaning)
         return record
 
     def _freeze(self, head: Head, close: bool) -> EpochRecord | None:
@@ -330,6 +315,40 @@ def event_of(record: EpochRecord | None) -> Event:
     if record is None:
         return Event.NOTHING
     return Event.SMALL if record.layout.small else Event.LARGE
+
+
+def next_action(
+    coordinator: Coordinator, table: Table, holder: str, clock: Clock
+) -> tuple[Event, EpochRecord | None]:
+    """What a coordinator that others may run beside does next.
+
+    Housekeeping is marked before it is done: if it fails again and again, epochs go on, and it is tried again
+    when it is due the next time.
+
+    Args:
+        coordinator: Of the pipeline.
+        table: The pipeline's rows.
+        holder: The coordinator's name for the lease.
+        clock: The machine's clock.
+
+    Returns:
+        How planning ends, with the record if an epoch is to be run. With `NOTHING` the lease is not held any
+        more, or somebody else holds it.
+    """
+    while True:
+        held = lease.acquire(table, holder, clock.now())
+        if held is None:
+            return Event.NOTHING, None
+        for duty, every in HOUSEKEEPING.items():
+            # A clock that was set back must not put it off.
+            if abs(clock.now() - held.moment(duty.value)) >= every:
+                lease.note(table, duty.value, clock.now())
+                return duty, None
+        record = coordinator.plan()
+        if record is not None:
+            return event_of(record), record
+        if lease.release(table, held):
+            return Event.NOTHING, None
 
 
 def drive(

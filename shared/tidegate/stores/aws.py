@@ -5,13 +5,13 @@ The only import of boto3. Objects have a file of their own (`s3`), since map and
 
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import boto3
 
 from tidegate.errors import ConditionFailed, TidegateError
-from tidegate.stores.ports import Add, Anything, Delete, Put, Row, Write
+from tidegate.stores.ports import Add, Anything, Delete, ObjectInfo, Put, Row, Write
 
 _ATTEMPTS = 8
 """How often a write is tried that meets another one under way."""
@@ -92,6 +92,26 @@ class DynamoTable:
 
     def _key(self, key: str) -> dict[str, Any]:
         return {"pk": {"S": self._pipeline}, "sk": {"S": key}}
+
+
+class UploadedVersions:
+    """The versions of the objects in a bucket, as events of uploads name them.
+
+    Args:
+        bucket: The bucket's name.
+    """
+
+    def __init__(self, bucket: str) -> None:
+        self._bucket = bucket
+
+    def list(self, folder: str) -> Iterator[ObjectInfo]:
+        """The versions of all objects below a folder; those of a bucket without versions have their ETag."""
+        pages = boto3.client("s3").get_paginator("list_object_versions")
+        for page in pages.paginate(Bucket=self._bucket, Prefix=f"{folder}/"):
+            for each in page.get("Versions", ()):
+                version = each["VersionId"] if each["VersionId"] != "null" else each["ETag"]
+                modified = int(each["LastModified"].timestamp() * 1_000_000)
+                yield ObjectInfo(each["Key"], each["Size"], version, modified)
 
 
 class StateMachine:

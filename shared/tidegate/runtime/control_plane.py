@@ -1,0 +1,155 @@
+"""What the functions do that process no data: intake, plan, commit, reconcile, sweep.
+
+They work over the ports alone, and import neither Polars nor the engine, so that they start fast. The
+adapters that they get on AWS are chosen in `deployment`; simulated ones make the same code testable.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tidegate.epochs import lease
+from tidegate.epochs.intake import InputObject, accept
+from tidegate.epochs.machine import Coordinator, Event, State, next_action
+from tidegate.epochs.record import EpochRecord, Limits
+from tidegate.epochs.sweep import sweep
+from tidegate.errors import ForeignObject
+from tidegate.limits import EXECUTION_HISTORY, RECONCILE_OVERLAP, SWEPT_AFTER
+from tidegate.outline import Outline
+from tidegate.stores.ports import Clock, ObjectInfo, Objects, Table
+
+Answer = dict[str, Any]
+
+_EVENTS_OF_EPOCH = 25
+"""Events that an epoch's states leave in the history of an execution."""
+
+_EVENTS_OF_TASK = 7
+"""Events that one task of an inline Map leaves there, when nothing is tried again."""
+
+
+class Uploads(Protocol):
+    """The input as a listing shows it, with the versions that events name."""
+
+    def list(self, folder: str) -> Iterable[ObjectInfo]:
+        """As `Objects.list`, with every version of an object that can still be read."""
+        ...
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """The control functions of one deployed pipeline.
+
+    Attributes:
+        outline: Of the pipeline's plan.
+        table: The pipeline's rows.
+        state: The store of state.
+        uploads: The store of input, to be listed.
+        input_bucket: The name that events must have for it.
+        limits: How large epochs may be.
+        clock: The machine's clock.
+        start: Starts an execution of the state machine under a name; a name is used once.
+    """
+
+    outline: Outline
+    table: Table
+    state: Objects
+    uploads: Uploads
+    input_bucket: str
+    limits: Limits
+    clock: Clock
+    start: Callable[[str], None]
+
+    def accept(self, bucket: str, key: str, version: str, size: int) -> bool:
+        """Puts an uploaded object into the intake log.
+
+        Args:
+            bucket: Where it was uploaded.
+            key: Its key, decoded.
+            version: Its version id, or its ETag in quotes where the bucket has no versions.
+            size: In bytes.
+
+        Returns:
+            Whether it was new and belongs to the pipeline's source.
+
+        Raises:
+            ForeignObject: It lies in another bucket than the one that this deployment reads.
+        """
+        if bucket != self.input_bucket:
+            raise ForeignObject(
+                f"an event for the bucket {bucket!r}; this deployment reads {self.input_bucket!r}"
+            )
+        if not self.outline.takes(key):
+            return False
+        return accept(self.table, [InputObject(key, version, size)], self.clock.now()) == 1
+
+    def wake(self) -> None:
+        """Starts a coordinator, unless one is at work and will see what was accepted."""
+        held = lease.wake(self.table)
+        if not held.is_held(self.clock.now()):
+            # A state machine remembers names for 90 days, also across a table that was made anew.
+            self.start(f"{self.outline.pipeline[:40]}-{held.wake}-{self.clock.now()}")
+
+    def plan(self, execution: str, history: int) -> Answer:
+        """Freezes or finds the next epoch for a coordinator, or says what else it has to do.
+
+        Args:
+            execution: Name of the state machine's execution: the coordinator.
+            history: Events in that execution's history so far, about.
+
+        Returns:
+            `action` (`idle`, `epoch`, `fan_out`, `reconcile` or `sweep`); with an epoch its number and its
+            tasks; `history` as it will be afterwards.
+        """
+        if history >= EXECUTION_HISTORY:
+            # An execution's history is bounded, so another one goes on.
+            lease.give_back(self.table, execution)
+            self.wake()
+            return {"action": Event.NOTHING.value}
+        event, record = next_action(self._coordinator(), self.table, execution, self.clock)
+        answer: Answer = {"action": event.value, "history": history + _EVENTS_OF_EPOCH}
+        return answer if record is None else answer | self._work(event, record, answer["history"])
+
+    def commit(self, epoch: int) -> Answer:
+        """Commits an epoch whose tasks all have results."""
+        self._coordinator().commit_epoch(epoch)
+        return {"epoch": epoch}
+
+    def release(self, execution: str) -> Answer:
+        """Gives back the lease of a coordinator that failed, so that the next upload starts another."""
+        lease.give_back(self.table, execution)
+        return {"action": "released"}
+
+    def reconcile(self) -> Answer:
+        """Accepts the uploads whose events were lost: an event is a hint, the listing is the truth.
+
+        Only uploads since the last complete listing are compared with the intake log, so that the cost of
+        the comparison does not grow with the input's age.
+        """
+        began = self.clock.now()
+        since = lease.read(self.table).moment(lease.RECONCILED) - RECONCILE_OVERLAP
+        uploads = (each for each in self.uploads.list(self.outline.prefix) if each.modified >= since)
+        objects = [InputObject(e.key, e.version, e.size) for e in uploads if self.outline.takes(e.key)]
+        accepted = accept(self.table, objects, began)
+        lease.note(self.table, lease.RECONCILED, began)
+        return {"accepted": accepted}
+
+    def sweep(self) -> Answer:
+        """Removes the objects of old epochs that nothing names any more."""
+        manifest = self._coordinator().manifest()
+        removed = sweep(self.state, manifest, self.clock.now() - SWEPT_AFTER) if manifest else 0
+        return {"removed": removed}
+
+    def _work(self, event: Event, record: EpochRecord, history: int) -> Answer:
+        answer: Answer = {"epoch": record.epoch}
+        tasks = 0
+        if event is Event.LARGE:
+            for name, state in (("map", State.MAP), ("reduce", State.REDUCE)):
+                stage = self._coordinator().tasks(record, state)
+                tasks += len(stage)
+                answer[name] = [
+                    {"epoch": each.epoch, "stage": each.stage, "task": each.number} for each in stage
+                ]
+        return answer | {"history": history + _EVENTS_OF_TASK * tasks}
+
+    def _coordinator(self) -> Coordinator:
+        return Coordinator(self.outline, self.state, self.table, self.limits, self.clock)
