@@ -5,9 +5,11 @@ On AWS it is written when the layer is built (`tidegate compile`).
 """
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from tidegate.errors import CorruptObject
+from tidegate.errors import CorruptObject, IncompatiblePipeline
 
 FORMAT = 1
 
@@ -63,6 +65,35 @@ class Outline:
         for suffix in COMPRESSED:
             lowered = lowered.removesuffix(suffix)
         return lowered.endswith(SUFFIXES[self.kind]) or "." not in lowered
+
+    def check(self, fingerprint: str, meaning: Sequence[str]) -> None:
+        """Refuses what was written or frozen under another plan.
+
+        Args:
+            fingerprint: Of that plan.
+            meaning: The lines that it is made of.
+
+        Raises:
+            IncompatiblePipeline: It was another one; with what changed, and the three ways on.
+        """
+        if fingerprint == self.fingerprint:
+            return
+        # Counted, for a step may stand there twice.
+        was = list((Counter(meaning) - Counter(self.meaning)).elements())
+        now = list((Counter(self.meaning) - Counter(meaning)).elements())
+        if was or now:
+            change = (
+                f"It was: {'; '.join(was) or '(no such step)'}. It is: {'; '.join(now) or '(no such step)'}"
+            )
+        else:
+            change = f"It was: {'; '.join(meaning)}. It is the same in another order"
+        raise IncompatiblePipeline(
+            f"the state of the pipeline {self.pipeline!r} was written by another plan, and this one would "
+            f"misread it; nothing was changed. {change}. Three ways on: undo that part of the change "
+            "(docs/upgrades.md lists what may change); build output and state anew from the input with "
+            "`tidegate replay`; or finish the old pipeline with `tidegate run OLD --drain`, and give the new "
+            "one another name"
+        )
 
     def to_json(self) -> str:
         """The outline as a document."""

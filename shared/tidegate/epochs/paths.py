@@ -19,6 +19,7 @@ HEAD = "head"
 COORDINATOR = "coordinator"
 PENDING = "pending#"
 SEEN = "seen#"
+HISTORY = "epoch#"
 
 
 def record(pipeline: str, epoch: int) -> str:
@@ -65,6 +66,11 @@ def position(accepted_at: int, sequence: int, key: str, version: str) -> str:
 def pending(place: str) -> str:
     """The row of an accepted input object that no committed epoch has processed."""
     return f"{PENDING}{place}"
+
+
+def history(epoch: int) -> str:
+    """The row that keeps an epoch's record for good."""
+    return f"{HISTORY}{epoch:010d}"
 
 
 def folders_of_epochs(pipeline: str) -> tuple[str, str]:

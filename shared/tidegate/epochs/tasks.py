@@ -19,7 +19,7 @@ from tidegate.epochs import paths
 from tidegate.epochs.manifest import Manifest, frontier_after, read_manifest
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Published, Task, TaskResult, result_key, tasks_of
-from tidegate.errors import IncompatiblePipeline, ObjectNotFound, TidegateError
+from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.plan import Plan
 from tidegate.references import KeyRange, ObjectRef, Piece, Segment
 from tidegate.stores.ports import Objects
@@ -95,12 +95,7 @@ class _Attempt:
     def of(cls, plan: Plan, stores: TaskStores, task: Task, name: str) -> "_Attempt":
         key = paths.record(plan.name, task.epoch)
         record = EpochRecord.decode(key, stores.state.get(key))
-        if record.fingerprint != plan.fingerprint():
-            raise IncompatiblePipeline(
-                f"epoch {task.epoch} of {plan.name!r} was frozen for another plan (fingerprint "
-                f"{record.fingerprint}, and this one is {plan.fingerprint()}); deploy that pipeline again, "
-                "or give the new one another name"
-            )
+        plan.outline().check(record.fingerprint, record.meaning)
         return cls(plan, stores, task, name, record, read_manifest(stores.state, record.previous))
 
     def map(self) -> TaskResult:
