@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARCHITECTURE ?= arm64
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PYTHON=$(CURDIR)/$(BIN)/python ARCHITECTURE=$(ARCHITECTURE) .venv-sam/bin/sam
 
-.PHONY: help setup demo test check format bench build validate localcloud lock clean
+.PHONY: help setup demo test check format bench sim soak mutants crash fuzz build validate localcloud lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -41,6 +41,21 @@ format: setup ## bring the code into its form
 bench: setup ## 2 million JSON records: Tidegate beside DuckDB's batch query
 	@$(BIN)/python -m bench
 
+sim: setup ## one seed of the simulation as a time-line: make sim SEED=7
+	@$(BIN)/python -m tests.sim --seed $(or $(SEED),0) --without "$(WITHOUT)" --left-out "$(LEFT_OUT)"
+
+soak: setup ## 100,000 seeds of the simulation, hours (SEEDS=, FIRST=)
+	@$(BIN)/python -m tests.sim --seeds $(or $(SEEDS),100000) --first $(or $(FIRST),0) --keep
+
+mutants: setup ## mistakes in the protocol, each of which the simulation must find
+	@$(BIN)/python -m tests.sim.mutants
+
+crash: setup ## kill -9, full disks, read-only folders, 10 minutes (MINUTES=, SEED=, ROUND=)
+	@$(BIN)/python -m tests.crash $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(ROUND),--round $(ROUND))
+
+fuzz: setup ## a million broken and hostile inputs for every reader and codec (INPUTS=, SEED=)
+	@$(BIN)/python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED))
+
 build: setup .venv-sam/.done ## sam build: the functions and the layer for AWS
 	@$(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)
 
@@ -64,4 +79,4 @@ lock: ## resolve the lock files anew (needs uv)
 	    infra/sam/requirements.in -o infra/sam/requirements.txt
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-sam .aws-sam .demo .bench .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-sam .aws-sam .demo .bench .crash .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -149,7 +149,7 @@ def test_without_a_command_there_is_help(capsys: pytest.CaptureFixture[str]) -> 
     assert main([]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    for part in ("usage: tidegate", "run", "explain", "compile"):
+    for part in ("usage: tidegate", "run", "replay", "explain", "compile"):
         assert part in captured.err
 
 
@@ -179,7 +179,8 @@ def test_output_that_is_gone(place: Path, capsys: pytest.CaptureFixture[str]) ->
     shutil.rmtree(place / "out")
     capsys.readouterr()
     assert run("--drain") == 0
-    assert f"to start over, remove the state in {place / 'out.state'} too" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"(`tidegate replay` writes it again; to start over, remove {place / 'out.state'} too)" in text
 
 
 def test_output_that_is_gone_when_there_is_something_new(
@@ -193,7 +194,7 @@ def test_output_that_is_gone_when_there_is_something_new(
     assert run() == 0
     text = capsys.readouterr().out
     assert "missing  dead-letters/scores/epoch-0000000001-" in text
-    assert "to start over, remove the state in" in text
+    assert "to start over, remove" in text
 
 
 def test_a_file_in_the_place_of_the_sinks_folder(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -213,7 +214,59 @@ def test_a_changed_pipeline_on_old_state(place: Path, capsys: pytest.CaptureFixt
     capsys.readouterr()
     (place / "changed.py").write_text(PIPELINE.replace('"1m"', '"2m"'))
     assert run(pipeline="changed.py") == 1
-    assert "Go back to that pipeline" in one_line(capsys)
+    assert "Three ways on: undo that part of the change" in one_line(capsys)
+
+
+def replay(*arguments: str, pipeline: str = "cli_pipeline.py") -> int:
+    return main(["replay", pipeline, "--input", "in", "--output", "out", *arguments])
+
+
+def test_a_changed_pipeline_is_replayed(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 0
+    (place / "changed.py").write_text(PIPELINE.replace('"1m"', '"2m"'))
+    assert run(pipeline="changed.py") == 1
+    capsys.readouterr()
+    assert replay(pipeline="changed.py") == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    for part in (
+        "scores: 1 record of 1 file in 1 epoch",
+        f"output   {place / 'out' / 'totals'}",
+        f"state    1 open window, watermark 2023-11-14T22:13:10Z, in {place / 'out.state'}",
+        f"replaced {place / 'out.before-replay'} and {place / 'out.state.before-replay'} keep what was there",
+    ):
+        assert part in captured.out
+    assert run("--drain", pipeline="changed.py") == 0
+    assert "1 on time" in capsys.readouterr().out
+
+
+def test_a_replay_with_drain(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run() == 0
+    (place / "in" / "scores" / "b.json").write_text(EVENT)
+    capsys.readouterr()
+    assert replay("--drain", "--workers", "1") == 0
+    assert "scores: 2 records of 2 files in 3 epochs" in capsys.readouterr().out
+
+
+def test_a_replay_of_what_is_not_there(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert replay() == 2
+    assert "there is no state of a pipeline 'scores'" in one_line(capsys)
+    assert run() == 0
+    (place / "in" / "scores" / "a.json").unlink()
+    capsys.readouterr()
+    assert replay() == 2
+    assert "1 (such as scores/a.json) are gone from" in one_line(capsys)
+    assert replay("--skip-missing") == 0
+    text = capsys.readouterr().out
+    assert "dead     1 dead letter" in text
+    assert "skipped  1 file, gone or changed, now dead letters: scores/a.json" in text
+
+
+def test_a_pipeline_that_is_called_as_a_file_of_ours(place: Path) -> None:
+    """The state of `lock` had the place of the file that a run locks."""
+    for name in ("lock", "replay", "out.replay"):
+        (place / "cli_pipeline.py").write_text(PIPELINE.replace('Pipeline("scores"', f'Pipeline("{name}"'))
+        assert run(output=f"out-{name}") == 0
 
 
 def test_damaged_state(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 import tidegate as tg
+from tidegate.errors import IncompatiblePipeline
 from tidegate.plan import Dependency, Plan, compile_plan
 
 SCHEMA: dict[str, Any] = {"team": pl.String, "score": pl.Int64, "at": pl.Datetime("ms")}
@@ -171,6 +172,49 @@ def test_the_fingerprint_is_the_same_in_another_process() -> None:
             check=True,
         )
         assert done.stdout.strip() == plan().fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, None),
+        (SAME["as what"], None),
+        (
+            OTHER["the windows' size"],
+            r"It was: group_by\(.*\(size=2m, .*, …\. It is: group_by\(.*\(size=3m, offset=0s\), .*, …\.",
+        ),
+        (
+            OTHER["one more aggregate"],
+            r"It was: … agg\(total: Int64 = sum\(.*\)\)\. It is: … agg\(total: .*, games: .*count\(\)\)\.",
+        ),
+        (OTHER["no step"], r"It was: filter\(.*\)\. It is: \(no such step\)\. Three"),
+        (
+            OTHER["one step twice"],
+            r"It was: \(no such step\)\. It is: filter\(\[\(col.*\)\. Three ways on: undo .*/upgrades.md.*"
+            r"; build .* `tidegate replay`; or finish .* `tidegate run OLD --drain`, and .* another name",
+        ),
+        (
+            {"schema": SCHEMA | {"more": pl.String}, "lateness": "3h"},
+            r"It was: read_json\(.*; group_by\(.*=1h.* It is: read_json\(.*more.*; group_by\(.*=3h.*",
+        ),
+    ],
+)
+def test_the_refusal_says_what_changed(change: dict[str, Any], message: str | None) -> None:
+    changed = plan(**change).outline()
+    if message is None:
+        changed.check(plan().fingerprint(), plan().meaning())
+        return
+    with pytest.raises(IncompatiblePipeline, match=message):
+        changed.check(plan().fingerprint(), plan().meaning())
+
+
+def test_the_refusal_of_another_order() -> None:
+    def steps(*bounds: int) -> Plan:
+        filters = [pl.col("score") > bound for bound in bounds]
+        return plan(steps=lambda stream: stream.filter(filters[0]).filter(filters[1]))
+
+    with pytest.raises(IncompatiblePipeline, match=r"The steps are the same in another order\. Three ways"):
+        steps(1, 2).outline().check(steps(2, 1).fingerprint(), steps(2, 1).meaning())
 
 
 def test_the_outline_says_what_the_plan_says() -> None:

@@ -2,12 +2,12 @@
 
 import os
 from typing import Any
-from urllib.parse import unquote_plus
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 
 from tidegate.runtime import deployment
+from tidegate.runtime.notifications import uploads_of
 
 logger, metrics = Logger(), Metrics()
 processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
@@ -16,13 +16,10 @@ control = deployment.control_plane(os.environ)
 
 def accept(record: Any) -> None:
     """Accepts the objects that one message names; an exception leaves the message on the queue."""
-    body = record.json_body
-    for entry in [] if body.get("Event") == "s3:TestEvent" else body["Records"]:
-        bucket, file = entry["s3"]["bucket"]["name"], entry["s3"]["object"]
-        key, version = unquote_plus(file["key"]), file.get("versionId") or f'"{file["eTag"]}"'
-        new = control.accept(bucket, key, version, file["size"])
+    for each in uploads_of(record.body):
+        new = control.accept(each.bucket, each.key, each.version, each.size)
         metrics.add_metric("AcceptedObjects" if new else "IgnoredNotifications", "Count", 1)
-        logger.info("accepted" if new else "known or not of the source", key=key, version=version)
+        logger.info("accepted" if new else "known or not of the source", key=each.key, version=each.version)
 
 
 @metrics.log_metrics

@@ -63,6 +63,15 @@ class _Process:
                 start_new_session=True,
             )
 
+    @property
+    def pid(self) -> int:
+        """Returns the number of the operating system's process."""
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        """Returns whether it can take a call."""
+        return self._process.poll() is None
+
     def run(self, invocation: Invocation) -> bool:
         """Runs one call to its end, whatever that is, and returns whether the process can take another."""
         # A process that is still starting has not taken the call yet: that time has a limit of its own.
@@ -72,8 +81,7 @@ class _Process:
             if self._process.poll() is not None:
                 # The answer may have come between the last look and the end.
                 if not invocation.done.wait(_LOOK_SECONDS):
-                    status = self._process.returncode
-                    text = f"Runtime exited with error: exit status {status}"
+                    text = f"Runtime exited with error: {_how(self._process.returncode)}"
                     invocation.fail("Runtime.ExitError", f"RequestId: {invocation.request_id} Error: {text}")
                 return False
             if time.time() > invocation.deadline:
@@ -81,7 +89,7 @@ class _Process:
                 text = f"Task timed out after {self._definition.timeout:.2f} seconds"
                 invocation.fail("Sandbox.Timedout", f"RequestId: {invocation.request_id} Error: {text}")
                 return False
-        return self._process.poll() is None
+        return self.is_alive()
 
     def kill(self) -> None:
         """Ends the process and everything that it started."""
@@ -118,12 +126,25 @@ class _Process:
         }
 
 
+def _how(status: int) -> str:
+    """Returns how a process ended, in Lambda's words."""
+    if status >= 0:
+        return f"exit status {status}"
+    return f"signal: {signal.strsignal(-status) or -status}".lower()
+
+
 class FunctionPool:
-    """The deployed functions and their warm processes."""
+    """The deployed functions and their warm processes.
+
+    While a process has a call, a file in the folder `at-work` of the logs has its number as its name and its
+    function's name as its content, for whoever wants to disturb it there.
+    """
 
     def __init__(self, logs: Path) -> None:
         self.definitions: dict[str, FunctionDefinition] = {}
         self._logs = logs
+        self._at_work = logs / "at-work"
+        self._at_work.mkdir(exist_ok=True)
         self._warm: dict[str, list[_Process]] = {}
         self._busy: set[_Process] = set()
         self._slots: dict[str, threading.Semaphore] = {}
@@ -147,9 +168,12 @@ class FunctionPool:
             invocation = Invocation(payload, definition.arn, definition.timeout)
             process = self._take(definition)
             usable = False
+            mark = self._at_work / str(process.pid)
             try:
+                mark.write_text(name)
                 usable = process.run(invocation)
             finally:
+                mark.unlink(missing_ok=True)
                 self._give_back(definition, process, usable)
         if len(invocation.answer) > MAX_PAYLOAD_BYTES:
             size = len(invocation.answer)
@@ -171,7 +195,14 @@ class FunctionPool:
             if self._closed:
                 raise RuntimeError("the local cloud is shutting down")
             warm = self._warm[definition.name]
-            process = warm.pop() if warm else _Process(definition, self._logs / f"{definition.name}.log")
+            process = None
+            while warm and process is None:
+                process = warm.pop()
+                if not process.is_alive():
+                    # Lambda would not give it a call, and start another.
+                    process.kill()
+                    process = None
+            process = process or _Process(definition, self._logs / f"{definition.name}.log")
             self._busy.add(process)
             return process
 

@@ -32,6 +32,8 @@ def main() -> None:
     """
     wanted = json.loads(sys.stdin.readline())
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    # An execution that fails is an ordinary event, and its history has the reason.
+    logging.getLogger("moto.stepfunctions").setLevel(logging.CRITICAL)
     os.environ |= {
         "AWS_ACCESS_KEY_ID": "local",
         "AWS_SECRET_ACCESS_KEY": "local",

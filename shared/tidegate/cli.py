@@ -1,4 +1,4 @@
-"""The command line: `tidegate run`, `tidegate explain`, `tidegate compile`."""
+"""The command line: `tidegate run`, `tidegate replay`, `tidegate explain`, `tidegate compile`."""
 
 import argparse
 import os
@@ -17,7 +17,8 @@ from tidegate.plan import compile_plan
 from tidegate.runtime.embedded import open_runner
 from tidegate.runtime.folders import Folders
 from tidegate.runtime.loading import load_file, load_pipeline, pipelines_in
-from tidegate.runtime.report import Progress, summary
+from tidegate.runtime.replay import replay
+from tidegate.runtime.report import Progress, summary, summary_of_replay
 
 USAGE = 2
 FAILED = 1
@@ -66,12 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND")
 
     run = commands.add_parser("run", help="run a pipeline on this machine, on files of a folder")
-    run.add_argument("pipeline", metavar="PIPELINE", help=_PIPELINE)
-    run.add_argument("--input", type=Path, required=True, metavar="DIR", help="the folder of the input files")
-    run.add_argument("--output", type=Path, required=True, metavar="DIR", help="the folder that panes go to")
-    run.add_argument(
-        "--state", type=Path, metavar="DIR", help="the folder of the state (default: OUTPUT.state)"
-    )
+    _add_folders(run)
     run.add_argument("--follow", action="store_true", help="watch the input folder until Ctrl-C")
     run.add_argument(
         "--drain",
@@ -93,8 +89,23 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="bytes of input that one epoch takes at most; one file always fits (default: %(default)s)",
     )
-    run.add_argument("--workers", type=_positive, metavar="N", help="tasks at a time (default: one a core)")
     run.set_defaults(command=_run)
+
+    again = commands.add_parser(
+        "replay", help="build a pipeline's output and state anew from the input, and put them in place"
+    )
+    _add_folders(again)
+    again.add_argument(
+        "--drain",
+        action="store_true",
+        help="no file will ever follow: read the input folder to its end and finish the stream, too",
+    )
+    again.add_argument(
+        "--skip-missing",
+        action="store_true",
+        help="files that are gone or were changed since they were accepted become dead letters",
+    )
+    again.set_defaults(command=_replay)
 
     explain = commands.add_parser("explain", help="print a pipeline's stages")
     explain.add_argument("pipeline", metavar="PIPELINE", help=_PIPELINE)
@@ -107,6 +118,23 @@ def _parser() -> argparse.ArgumentParser:
     compile_.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the documents go")
     compile_.set_defaults(command=_compile)
     return parser
+
+
+def _add_folders(command: argparse.ArgumentParser) -> None:
+    """What `run` and `replay` have in common."""
+    command.add_argument("pipeline", metavar="PIPELINE", help=_PIPELINE)
+    command.add_argument(
+        "--input", type=Path, required=True, metavar="DIR", help="the folder of the input files"
+    )
+    command.add_argument(
+        "--output", type=Path, required=True, metavar="DIR", help="the folder that panes go to"
+    )
+    command.add_argument(
+        "--state", type=Path, metavar="DIR", help="the folder of the state (default: OUTPUT.state)"
+    )
+    command.add_argument(
+        "--workers", type=_positive, metavar="N", help="tasks at a time (default: one a core)"
+    )
 
 
 def _positive(text: str) -> int:
@@ -149,6 +177,28 @@ def _run(options: argparse.Namespace) -> int:
             ignored=runner.ignored,
             missing=runner.missing,
             seconds=seconds,
+        )
+    )
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    plan = compile_plan(load_pipeline(options.pipeline))
+    folders = Folders.of(options.input, options.output, options.state)
+    started = time.monotonic()
+    with Progress(sys.stderr) as progress:
+        replayed = replay(
+            plan,
+            options.pipeline,
+            folders,
+            drain=options.drain,
+            skip_missing=options.skip_missing,
+            workers=options.workers,
+            watch=progress.show,
+        )
+    print(
+        summary_of_replay(
+            replayed, progress.counters, folders, plan.outline(), seconds=time.monotonic() - started
         )
     )
     return 0

@@ -48,7 +48,7 @@ REJECTED_ONE_BY_ONE = 10_000
 """Rows of one file that a step's expression fails on and that are found one by one."""
 
 RECORD_BYTES = 16 * 1024 * 1024
-"""One record of JSON or CSV as it stands in its file, its line end included; a longer one is a dead letter."""
+"""One record of JSON or CSV as it stands in its file, without its line end; a longer one is a dead letter."""
 
 DEAD_LETTERS_PER_FILE = 250_000
 """Records of one file that its format or types refuse; with more of them the file is one dead letter.
@@ -73,6 +73,6 @@ Logs whose lines differ in nothing but their time were measured at 16 to 142, an
 ZSTD_RATIO = 2_500
 """The same for each byte of Zstandard, and of Parquet, which has its pages in it.
 
-A repeat of any length costs Zstandard a few bytes, so its ratios are larger: the same logs were measured at 52
-to 1,528, with blanks 2,270. Zeros give 32,000.
+A repeat of any length costs Zstandard a few bytes, so its ratios are larger: the same logs were measured at
+52 to 1,528, with blanks at 2,270. Zeros give 32,000.
 """

@@ -81,12 +81,12 @@ class Outline:
         # Counted, for a step may stand there twice.
         was = list((Counter(meaning) - Counter(self.meaning)).elements())
         now = list((Counter(self.meaning) - Counter(meaning)).elements())
-        if was or now:
-            change = (
-                f"It was: {'; '.join(was) or '(no such step)'}. It is: {'; '.join(now) or '(no such step)'}"
-            )
-        else:
-            change = f"It was: {'; '.join(meaning)}. It is the same in another order"
+        if len(was) == len(now) == 1:
+            was, now = _apart(was[0], now[0])
+        none = "(no such step)"
+        change = f"It was: {'; '.join(was) or none}. It is: {'; '.join(now) or none}"
+        if not was and not now:
+            change = "The steps are the same in another order"
         raise IncompatiblePipeline(
             f"the state of the pipeline {self.pipeline!r} was written by another plan, and this one would "
             f"misread it; nothing was changed. {change}. Three ways on: undo that part of the change "
@@ -112,3 +112,23 @@ class Outline:
                 "a plan document of an unknown format; build the layer again with `make build`"
             )
         return cls(**document | {"meaning": tuple(document["meaning"])})
+
+
+_CONTEXT = 3
+"""Words that are shown on both sides of a difference."""
+
+
+def _apart(was: str, now: str) -> tuple[list[str], list[str]]:
+    """Two lines without the words that they have in common at both ends, save a few."""
+    first, second = was.split(" "), now.split(" ")
+    shorter = min(len(first), len(second))
+    before = next((at for at in range(shorter) if first[at] != second[at]), shorter)
+    rest = shorter - before
+    after = next((at for at in range(rest) if first[-1 - at] != second[-1 - at]), rest)
+    low, high = max(0, before - _CONTEXT), max(0, after - _CONTEXT)
+
+    def shown(words: list[str]) -> list[str]:
+        text = " ".join(words[low : len(words) - high])
+        return [f"{'… ' if low else ''}{text}{' …' if high else ''}"]
+
+    return shown(first), shown(second)

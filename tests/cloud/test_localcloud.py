@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -177,6 +178,28 @@ def test_a_failed_call_tells_why_and_the_next_one_works(bridge: LocalCloud, wish
     error, answer = invoke(bridge, wish)
     assert (error, answer["errorType"]) == ("Unhandled", kind)
     assert invoke(bridge, "hello")[0] is None
+
+
+def test_a_call_whose_process_is_killed_fails_as_on_lambda(bridge: LocalCloud) -> None:
+    assert bridge.logs
+    calls = bridge.logs / "at-work"
+    with ThreadPoolExecutor(1) as thread:
+        answer = thread.submit(invoke, bridge, "sleep")
+        while not (found := list(calls.iterdir())):
+            time.sleep(0.01)
+        os.kill(int(found[0].name), signal.SIGKILL)
+        error, description = answer.result()
+    assert (error, description["errorType"]) == ("Unhandled", "Runtime.ExitError")
+    assert description["errorMessage"].endswith("Error: Runtime exited with error: signal: killed")
+    assert list(calls.iterdir()) == []
+
+
+def test_an_idle_process_that_is_killed_is_replaced_before_the_next_call(bridge: LocalCloud) -> None:
+    killed = invoke(bridge, "hello")[1]["process"]
+    os.kill(killed, signal.SIGKILL)
+    error, answer = invoke(bridge, "hello")
+    assert error is None
+    assert answer["process"] != killed
 
 
 def test_what_has_no_effect_is_listed(bridge: LocalCloud) -> None:

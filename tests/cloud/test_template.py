@@ -83,12 +83,75 @@ def test_a_bucket_is_private_encrypted_and_for_tls_only(bucket: str) -> None:
     properties = RESOURCES[bucket]["Properties"]
     assert all(properties["PublicAccessBlockConfiguration"].values())
     assert properties["BucketEncryption"]
-    (statement,) = RESOURCES[f"{bucket}Policy"]["Properties"]["PolicyDocument"]["Statement"]
-    assert (statement["Effect"], statement["Condition"]) == (
-        "Deny",
-        {"Bool": {"aws:SecureTransport": "false"}},
-    )
-    assert RESOURCES[bucket]["DeletionPolicy"] == "Retain"
+    assert properties["OwnershipControls"]["Rules"] == [{"ObjectOwnership": "BucketOwnerEnforced"}]
+    policy = RESOURCES[f"{bucket}Policy"]["Properties"]
+    assert policy["Bucket"] == {"Ref": bucket}
+    resources = [{"Fn::GetAtt": [bucket, "Arn"]}, {"Fn::Sub": f"${{{bucket}.Arn}}/*"}]
+    assert tls_only("s3", resources) in policy["PolicyDocument"]["Statement"]
+    assert RESOURCES[bucket]["DeletionPolicy"] == RESOURCES[bucket]["UpdateReplacePolicy"] == "Retain"
+
+
+def tls_only(service: str, resource: Any) -> dict[str, Any]:
+    return {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": f"{service}:*",
+        "Resource": resource,
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("bucket", "days"), [("InputBucket", None), ("StateBucket", 7), ("OutputBucket", 90)]
+)
+def test_a_bucket_keeps_versions_for_a_time(bucket: str, days: int | None) -> None:
+    properties = RESOURCES[bucket]["Properties"]
+    assert properties["VersioningConfiguration"] == {"Status": "Enabled"}
+    rules = properties["LifecycleConfiguration"]["Rules"]
+    assert all(rule["Status"] == "Enabled" for rule in rules)
+    # A replaced upload is an input of its own, and a replay reads it years later.
+    kept = [rule["NoncurrentVersionExpiration"]["NoncurrentDays"] for rule in rules if days is not None]
+    assert kept == [days] * (days is not None)
+    for rule in rules:
+        assert not {"ExpirationInDays", "ExpirationDate", "Transitions"} & set(rule), "a current object stays"
+
+
+@pytest.mark.parametrize(
+    ("policy", "queue"),
+    [("IntakeQueuePolicy", "IntakeQueue"), ("IntakeDeadLettersPolicy", "IntakeDeadLetters")],
+)
+def test_a_queue_is_encrypted_and_for_tls_only(policy: str, queue: str) -> None:
+    properties = RESOURCES[policy]["Properties"]
+    assert properties["Queues"] == [{"Ref": queue}]
+    resource = {"Fn::GetAtt": [queue, "Arn"]}
+    assert tls_only("sqs", resource) in properties["PolicyDocument"]["Statement"]
+    assert RESOURCES[queue]["Properties"]["SqsManagedSseEnabled"] is True
+
+
+def test_only_the_input_bucket_of_this_account_may_send_notifications() -> None:
+    statements = RESOURCES["IntakeQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    (allowed,) = [each for each in statements if each["Effect"] == "Allow"]
+    assert (allowed["Principal"], allowed["Action"]) == ({"Service": "s3.amazonaws.com"}, "sqs:SendMessage")
+    assert allowed["Condition"]["StringEquals"] == {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    (source,) = allowed["Condition"]["ArnEquals"].values()
+    name = RESOURCES["InputBucket"]["Properties"]["BucketName"]["Fn::Sub"]
+    assert source == {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::{name}"}
+
+
+def test_the_table_can_be_restored_and_is_not_removed_by_mistake() -> None:
+    properties = RESOURCES["Table"]["Properties"]
+    assert properties["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert properties["SSESpecification"] == {"SSEEnabled": True}
+    assert properties["DeletionProtectionEnabled"] is True
+    assert RESOURCES["Table"]["DeletionPolicy"] == "Retain"
+
+
+def test_logs_end_and_hold_no_data_of_executions() -> None:
+    for group in of_type("AWS::Logs::LogGroup").values():
+        assert group["RetentionInDays"] == {"Ref": "LogRetention"}
+    logging = RESOURCES["EpochMachine"]["Properties"]["LoggingConfiguration"]
+    assert (logging["Level"], logging["IncludeExecutionData"]) == ("ERROR", False)
 
 
 def test_a_message_that_fails_again_and_again_is_kept_and_noticed() -> None:

@@ -80,3 +80,35 @@ def test_every_damaged_byte_is_found_before_anything_is_decoded(place: str) -> N
         CorruptObject, match=r"p/state\.parquet: its \d+ bytes are not the \d+ bytes that were written"
     ):
         ref.verify(damaged)
+
+
+@pytest.mark.parametrize("data", [b"", b"PAR1", b"ARROW1\0\0", b"\xff" * 100, b"no state"])
+def test_what_is_no_frame_at_all_is_refused_by_name(data: bytes) -> None:
+    with pytest.raises(CorruptObject, match=r"p/state\.parquet: no state of Tidegate: "):
+        decode_state("p/state.parquet", data, SCHEMA)
+    with pytest.raises(CorruptObject, match=r"p/shuffle\.arrow: no shuffle piece of Tidegate: "):
+        decode_piece(data + b"\0" * 8, "p/shuffle.arrow")
+
+
+def test_a_panic_of_polars_is_a_damaged_object(monkeypatch: pytest.MonkeyPatch) -> None:
+    def panic(data: BytesIO) -> None:
+        raise pl.exceptions.PanicException("index out of bounds\nand more")
+
+    monkeypatch.setattr(pl, "read_parquet_metadata", panic)
+    monkeypatch.setattr(pl, "read_ipc_stream", panic)
+    with pytest.raises(CorruptObject, match=r"^key: .*: index out of bounds$"):
+        decode_state("key", b"", SCHEMA)
+    with pytest.raises(CorruptObject, match=r"^key: .*: index out of bounds$"):
+        decode_piece(b"", "key")
+
+
+def test_too_little_memory_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(data: BytesIO) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(pl, "read_parquet_metadata", full)
+    monkeypatch.setattr(pl, "read_ipc_stream", full)
+    with pytest.raises(MemoryError):
+        decode_state("key", b"", SCHEMA)
+    with pytest.raises(MemoryError):
+        decode_piece(b"")

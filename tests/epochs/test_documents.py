@@ -1,3 +1,4 @@
+import hashlib
 import json
 
 import pytest
@@ -85,3 +86,35 @@ def test_the_same_content_in_other_bytes_is_refused() -> None:
 def test_depth_is_no_crash() -> None:
     with pytest.raises(CorruptObject):
         documents.decode("kind", "key", b"[" * 100_000)
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("epoch"), IndexError(), TypeError(), ValueError(), AttributeError()]
+)
+def test_a_body_of_another_shape_is_named(error: Exception) -> None:
+    with (
+        pytest.raises(CorruptObject, match=r"^the/key: a manifest whose body lacks something"),
+        documents.shaped("manifest", "the/key"),
+    ):
+        raise error
+
+
+def test_what_lies_in_the_place_of_another_is_named() -> None:
+    documents.check_place("manifest", "p/1", "p/1")
+    with pytest.raises(CorruptObject, match=r"^p/2: in its place lies the manifest that belongs to p/1"):
+        documents.check_place("manifest", "p/2", "p/1")
+
+
+def test_depth_at_the_edge_of_the_stack_is_no_crash() -> None:
+    """A document is one level deeper than its body, and has to be written anew to be compared."""
+    decoded = 0
+    for depth in range(500, 1_100):
+        text = b'{"x":' + b"[" * depth + b"]" * depth + b"}"
+        whole = b'{"body":%s,"checksum":"%s","kind":"kind","version":1}'
+        data = whole % (text, hashlib.blake2b(text, digest_size=16).hexdigest().encode())
+        try:
+            documents.decode("kind", "key", data)
+            decoded += 1
+        except CorruptObject:
+            pass
+    assert 0 < decoded < 600

@@ -6,6 +6,7 @@ import pytest
 from tidegate.epochs import intake, paths
 from tidegate.epochs.intake import InputObject
 from tidegate.stores.memory import MemoryTable
+from tidegate.stores.ports import Delete, Put
 from tidegate.testing.faults import Crash, FaultyTable, Interference
 from tidegate.testing.objects import race
 
@@ -60,8 +61,6 @@ def test_a_duplicate_of_a_processed_object_changes_nothing() -> None:
     table = MemoryTable()
     intake.accept(table, files("a"), now=1)
     (each,) = intake.waiting(table, 10)
-    from tidegate.stores.ports import Delete
-
     table.write(Delete(paths.pending(each.position)))
     assert intake.accept(table, files("a"), now=2) == 0
     assert names(table) == []
@@ -125,3 +124,65 @@ def test_the_last_accepted_position() -> None:
     assert intake.last_accepted(table) == ""
     intake.accept(table, files("a", "b"), now=1)
     assert intake.last_accepted(table) == intake.waiting(table, 10)[-1].position
+
+
+# The log, which stays for good
+
+
+def rows_of_0_1_0(table: MemoryTable) -> MemoryTable:
+    """The same table as version 0.1.0 wrote it: positions without names."""
+    old = MemoryTable()
+    for key, row in table.query(paths.SEEN, 1_000):
+        old.write(Put(key, {"position": row["position"]}))
+    return old
+
+
+def processed(*waves: list[InputObject]) -> MemoryTable:
+    """A table after these were accepted, one wave after the other, and processed."""
+    table = MemoryTable()
+    for number, wave in enumerate(waves):
+        intake.accept(table, wave, now=number)
+    for key, _ in table.query(paths.PENDING, 1_000):
+        table.write(Delete(key))
+    return table
+
+
+def test_the_log_keeps_all_that_was_accepted_in_intake_order() -> None:
+    log = intake.read_log(processed(files("b", "a"), files("0"), files("a", version="2")))
+    assert [each.object for each in log.accepted] == [
+        *files("b", "a"),
+        *files("0"),
+        *files("a", version="2"),
+    ]
+    assert [each.moment for each in log.accepted] == [0, 0, 1, 2]
+    assert log.unnamed == {}
+
+
+def test_a_log_of_0_1_0_has_the_names_of_what_is_known_otherwise() -> None:
+    new = processed(files("b", "a"), files("c"))
+    log = intake.read_log(rows_of_0_1_0(new), files("c", "b", "unknown") + files("a", version="2"))
+    assert log.accepted == tuple(
+        each for each in intake.read_log(new).accepted if each.object.key != "scores/a"
+    )
+    assert list(log.unnamed) == [paths.seen("scores/a", "1")]
+
+
+def test_what_another_table_remembers_is_not_accepted_again() -> None:
+    many = [str(number) for number in range(200)]
+    log = intake.read_log(rows_of_0_1_0(processed(files(*"abc"), files(*many))), files(*"ab", *many))
+    table = MemoryTable()
+    for _ in range(2):
+        intake.remember(table, log)
+    assert intake.accept(table, files(*"abc", *many), now=9) == 0
+    assert intake.read_log(table) == log
+    assert len(log.unnamed) == 1
+
+
+def test_what_waits_in_another_table_waits_at_its_position() -> None:
+    old = MemoryTable()
+    intake.accept(old, files("b", "a"), now=1)
+    table = MemoryTable()
+    intake.accept(table, files("z"), now=0)
+    intake.wait(table, intake.waiting(old, 10))
+    assert names(table) == ["z", "b", "a"]
+    assert intake.waiting(table, 10)[1:] == intake.waiting(old, 10)

@@ -87,7 +87,7 @@ def test_a_result_comes_back_whole(result: TaskResult) -> None:
     )
 )
 def test_a_manifest_comes_back_whole(manifest: Manifest) -> None:
-    assert Manifest.decode("key", manifest.encode()) == manifest
+    assert Manifest.decode(manifest.key, manifest.encode()) == manifest
 
 
 def mapped(task: int, watermark: int | None = None, **counters: int) -> TaskResult:

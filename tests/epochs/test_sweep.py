@@ -1,6 +1,7 @@
+from dataclasses import replace
+
 from tests.epochs.scenario import (
     EARLY_AND_LATE,
-    NOON,
     SECOND,
     Process,
     Wave,
@@ -12,6 +13,8 @@ from tests.epochs.scenario import (
 )
 from tidegate.epochs import paths, sweep
 from tidegate.epochs.record import Limits
+from tidegate.stores.memory import MemoryObjects
+from tidegate.stores.ports import ObjectInfo
 
 PLAN = compiled(trigger=EARLY_AND_LATE)
 WAVES: tuple[Wave, ...] = (
@@ -35,7 +38,7 @@ def test_a_sweep_after_every_epoch_changes_no_answer() -> None:
         Process(plan, world, limits).run(WAVES[:number], close=False)
         manifest = Process(plan, world, limits).coordinator.manifest()
         assert manifest is not None
-        removed += sweep.sweep(world.state, manifest, NOON)
+        removed += sweep.sweep(world.state, manifest, 0)
         oldest = min(paths.epoch_of(segment.ref.key) for segment in manifest.segments)
         assert oldest == 1
     Process(plan, world, limits).run(WAVES)
@@ -54,13 +57,49 @@ def test_recent_epochs_and_young_objects_stay() -> None:
     manifest = Process(PLAN, world, Limits()).coordinator.manifest()
     assert manifest is not None
     before = remains(PLAN, world)
-    assert sweep.sweep(world.state, manifest, NOON) == 0
+    assert sweep.sweep(world.state, manifest, 0) == 0
     Process(PLAN, world, Limits()).run(WAVES[: sweep.EPOCHS_KEPT + 2], close=False)
     manifest = Process(PLAN, world, Limits()).coordinator.manifest()
     assert manifest is not None
-    # Objects in memory are as old as can be: 0.
-    assert sweep.sweep(world.state, manifest, 0) == 0
-    assert sweep.sweep(world.state, manifest, SECOND) > 0
+    # Objects in memory are all of the same moment.
+    assert sweep.sweep(world.state, manifest, SECOND) == 0
+    assert sweep.sweep(world.state, manifest, 0) > 0
     kept = {paths.epoch_of(info.key) for info in world.state.list("scores/epochs")}
     assert kept == set(range(manifest.epoch - sweep.EPOCHS_KEPT + 1, manifest.epoch + 1))
     assert before.head[0] == sweep.EPOCHS_KEPT
+
+
+class Dated(MemoryObjects):
+    """Objects that say when they were written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0
+        self.moments: dict[str, int] = {}
+
+    def put(self, key: str, data: bytes) -> None:
+        self.moments[key] = self.now
+        super().put(key, data)
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        self.moments.setdefault(key, self.now)
+        return super().put_if_absent(key, data)
+
+    def list(self, folder: str) -> list[ObjectInfo]:
+        return [replace(each, modified=self.moments[each.key]) for each in super().list(folder)]
+
+
+def test_how_old_an_epoch_is_counts_from_when_it_was_superseded() -> None:
+    """A reader who finds the head of an idle pipeline has the whole time, however old the manifest is."""
+    state = Dated()
+    world = World(state=state)
+    waves = WAVES[: sweep.EPOCHS_KEPT + 3]
+    Process(PLAN, world, Limits()).run(waves[:1], close=False)
+    state.now = 1_000 * SECOND
+    Process(PLAN, world, Limits()).run(waves, close=False)
+    manifest = Process(PLAN, world, Limits()).coordinator.manifest()
+    assert manifest is not None
+    assert sweep.sweep(state, manifest, 10 * SECOND) == 0
+    state.now = 1_010 * SECOND
+    state.put(f"{PLAN.name}/data/{manifest.epoch:010d}/of-another-attempt", b"")
+    assert sweep.sweep(state, manifest, 10 * SECOND) > 0

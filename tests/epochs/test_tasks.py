@@ -231,7 +231,7 @@ def test_ranges_with_nothing_new_and_nothing_due_are_left_alone() -> None:
     process.accept(tuple((f"scores/{n}.json", WAVES[1][0][1]) for n in range(6)), NOON)
     drive(process.coordinator, process.invoker)
     results = [
-        TaskResult.decode("", world.state.get(key))
+        TaskResult.decode(key, world.state.get(key))
         for key in keys(world.state, "scores/epochs")
         if "/reduce-" in key
     ]

@@ -4,6 +4,7 @@
 """
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
@@ -69,16 +70,20 @@ def engine_trigger(spec: Spec | None) -> Trigger | None:
     return tg.AfterWatermark(early=engine_trigger(parts[0]), late=engine_trigger(parts[1]))
 
 
-def pipeline(program: Program) -> tg.Pipeline:
+def pipeline(
+    program: Program, before: Callable[[tg.Stream], tg.Stream] = lambda stream: stream
+) -> tg.Pipeline:
+    """The engine's pipeline for a program, with steps before its window."""
     window = (
         tg.FixedWindows(f"{program.size}us", offset=f"{program.offset}us")
         if program.size
         else tg.GlobalWindows()
     )
+    events = tg.read_json(
+        "events", schema=SCHEMA, event_time="at", watermark=tg.BoundedDelay(f"{program.delay}us")
+    )
     stream = (
-        tg.read_json(
-            "events", schema=SCHEMA, event_time="at", watermark=tg.BoundedDelay(f"{program.delay}us")
-        )
+        before(events)
         .window(window, allowed_lateness=f"{program.lateness}us")
         .trigger(engine_trigger(program.trigger), allow_unsafe_trigger=True)
         .accumulate(tg.ACCUMULATING if program.accumulating else tg.DISCARDING)

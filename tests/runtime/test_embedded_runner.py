@@ -3,13 +3,17 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from tests.runtime.conftest import EXPRESSIONS, FUNCTIONS
 from tests.runtime.events import output_of, panes_of, write_files
 from tests.runtime.runs import opened, run
+from tests.runtime.stopping import Stopping
 from tidegate.epochs.manifest import Manifest
 from tidegate.errors import IncompatiblePipeline, UsageError
+from tidegate.sinks.sink import Sink
+from tidegate.testing.faults import Crash
 from tidegate.timestamps import MAX
 
 Write = Callable[..., str]
@@ -207,22 +211,107 @@ def test_a_second_run_on_the_same_state_is_refused(write_pipeline: Write, tmp_pa
     run(reference, tmp_path)
 
 
-def test_a_changed_pipeline_is_refused_before_any_write(write_pipeline: Write, tmp_path: Path) -> None:
-    write_files(tmp_path / "in" / "scores", 2)
-    reference = write_pipeline()
-    first = run(reference, tmp_path)
-    write_files(tmp_path / "in" / "scores" / "more", 1)
-    before = output_of(tmp_path / "out")
-    changed = write_pipeline(EXPRESSIONS.replace("tg.count()", 'tg.max("score")'), "changed_pipeline.py")
-    with opened(changed, tmp_path) as runner:
-        with pytest.raises(IncompatiblePipeline, match="Go back to that pipeline"):
+CHANGED = EXPRESSIONS.replace("tg.count()", 'tg.max("score")')
+
+
+def everything(base: Path) -> dict[str, tuple[bytes, int]]:
+    """All files below a folder, and when they were changed; the lock is opened for writing by every run."""
+    return {
+        path.relative_to(base).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in base.rglob("*")
+        if path.is_file() and path.name != ".lock" and "__pycache__" not in path.parts
+    }
+
+
+@pytest.mark.parametrize(("epochs", "stopped"), [(0, True), (1, False), (1, True), (2, False)])
+def test_a_changed_pipeline_is_refused_before_any_write(
+    write_pipeline: Write, tmp_path: Path, epochs: int, stopped: bool
+) -> None:
+    """Input, output, state and table stay as they are to the byte, also what a killed writer left."""
+    reference, folder = write_pipeline(), tmp_path / "in" / "scores"
+    changed = write_pipeline(CHANGED, "changed_pipeline.py")
+    for number in range(epochs):
+        write_files(folder / str(number), 2)
+        run(reference, tmp_path)
+    if stopped:
+        write_files(folder / "stopped", 2)
+        with opened(reference, tmp_path) as runner, pytest.raises(Crash):
+            runner.invoker = Stopping(runner.invoker)
             runner.run()
-        assert runner.table.query("pending#", 10) == []
-        with pytest.raises(IncompatiblePipeline):
-            runner.follow(stop=lambda: False)
-        assert runner.table.query("pending#", 10) == []
-    assert output_of(tmp_path / "out") == before
-    assert run(reference, tmp_path).totals["files"] == first.totals["files"] + 1
+    write_files(folder / "new", 1)
+    (tmp_path / "out.state" / "scores" / "half-written#1").touch()
+    before = everything(tmp_path)
+    for use in (
+        lambda runner: runner.run(),
+        lambda runner: runner.run(drain=True),
+        lambda runner: runner.follow(stop=lambda: False),
+    ):
+        with (
+            pytest.raises(IncompatiblePipeline, match=r"It was: .*count\(\).* It is: .*max\(col"),
+            opened(changed, tmp_path) as runner,
+        ):
+            use(runner)
+        assert everything(tmp_path) == before
+    assert run(reference, tmp_path).totals["files"] == 2 * epochs + 2 * stopped + 1
+
+
+SPELLED_OTHERWISE = (
+    EXPRESSIONS.replace('FixedWindows("1m")', 'FixedWindows("60s")')
+    .replace('tg.sum("score")', 'tg.sum(pl.col("score"))')
+    .replace('"team": pl.String,', '"team": pl.String(),')
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        (EXPRESSIONS, {"files": 1}),
+        (EXPRESSIONS, {"small": 0, "tasks": 3, "task_bytes": 1}),
+        (SPELLED_OTHERWISE, {}),
+        (EXPRESSIONS.replace('write_json("totals")', 'write_json("elsewhere")'), {}),
+        (EXPRESSIONS.replace("write_json", "write_parquet"), {}),
+    ],
+    ids=["smaller epochs", "another layout", "another spelling", "another sink", "another format"],
+)
+def test_a_change_that_state_allows_goes_on(
+    write_pipeline: Write, tmp_path: Path, text: str, limits: dict[str, int]
+) -> None:
+    """In the middle of an epoch. Before and after it there are the rows of a pipeline that never changed."""
+    reference, changed = write_pipeline(), write_pipeline(text, "changed_pipeline.py")
+    folder = tmp_path / "in" / "scores"
+    write_files(folder / "first", 3)
+    for output in ("expected", "out"):
+        run(reference, tmp_path, output)
+    write_files(folder / "second", 4)
+    for output in ("expected", "out"):
+        with opened(reference, tmp_path, output) as runner, pytest.raises(Crash):
+            runner.invoker = Stopping(runner.invoker)
+            runner.run()
+    write_files(folder / "third", 5)
+    for other, output in ((reference, "expected"), (changed, "out")):
+        assert run(other, tmp_path, output, drain=True, **limits).totals["files"] == 12
+    sinks = [tmp_path / "out" / name for name in ("totals", "elsewhere")]
+    found = [row for sink in sinks for row in rows_of(sink)]
+    assert sorted(found) == sorted(rows_of(tmp_path / "expected" / "totals"))
+    assert len(found) > 10
+
+
+def rows_of(folder: Path) -> list[str]:
+    """The rows of a sink in one way to write them, whatever its format."""
+    texts = [Sink("json", "any").encode(pl.read_parquet(path)) for path in folder.glob("*.parquet")]
+    texts += [path.read_bytes() for path in folder.glob("*.json")]
+    return [line.decode() for text in texts for line in text.splitlines()]
+
+
+def test_functions_may_change_inside(write_pipeline: Write, tmp_path: Path) -> None:
+    """They count by module and name; what they do is the user's to keep."""
+    text = FUNCTIONS.replace(".map(lambda row: row |", ".map(lambda row:  row |")
+    assert text != FUNCTIONS
+    write_files(tmp_path / "in" / "scores", 2)
+    reference = write_pipeline(FUNCTIONS)
+    run(reference, tmp_path)
+    write_pipeline(text.replace("* 2", "* 3"))
+    assert run(reference, tmp_path, drain=True).totals["files"] == 2
 
 
 def test_state_without_its_output_and_the_reverse(write_pipeline: Write, tmp_path: Path) -> None:

@@ -30,9 +30,17 @@ def test_members_and_contents_larger_than_the_window():
     parts = [bytes([n]) * 300_000 for n in range(20)]
     assert decompress("a.gz", b"".join(map(gzip.compress, parts)), 1 << 30) == b"".join(parts)
     assert decompress("a.zst", b"".join(map(zstd.compress, parts)), 1 << 30) == b"".join(parts)
-    large = bytes(range(256)) * 100_000
+    large = bytes(range(256)) * 60_000
     assert decompress("a.gz", gzip.compress(large, 0), 1 << 30) == large
     assert decompress("a.zst", zstd.compress(large), 1 << 30) == large
+
+
+@pytest.mark.parametrize("size", [1 << 20, (1 << 20) + 1, 5_000_000])
+def test_members_that_inflate_to_more_than_a_chunk(size):
+    """What zlib kept back of the input is at the member's end also what it did not use of it."""
+    parts = [bytes(size), b"x" * size, b"end"]
+    assert decompress("a.gz", b"".join(map(gzip.compress, parts)), 1 << 30) == b"".join(parts)
+    assert decompress("a.zst", b"".join(map(zstd.compress, parts)), 1 << 30) == b"".join(parts)
 
 
 def test_zeros_after_gzip_and_skippable_frames_are_no_damage():

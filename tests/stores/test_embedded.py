@@ -72,6 +72,47 @@ def test_no_key_leads_out_of_the_root(root: Path, key: str) -> None:
     assert (root.parent / "secret").read_bytes() == b"secret"
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "folder//a",
+        "folder/./a",
+        "./folder/a",
+        "folder/a/",
+        "folder/a/.",
+        "folder/\ud800",
+        "x" * 300,
+        "x/" * 3_000,
+    ],
+)
+def test_a_file_has_one_key(root: Path, key: str) -> None:
+    """The file system takes these for names too: of another key's file, or of none that it could have."""
+    (root / "folder" / "a").write_bytes(b"of folder/a")
+    objects = LocalObjects(root)
+    for call in (
+        lambda: objects.get(key),
+        lambda: objects.get_ranges(key, [(0, 1)]),
+        lambda: objects.put(key, b"overwritten"),
+        lambda: objects.put_if_absent(key, b"overwritten"),
+        lambda: objects.delete([key]),
+    ):
+        with pytest.raises(ObjectNotFound, match="is no name of a file below"):
+            call()
+    assert objects.get("folder/a") == b"of folder/a"
+
+
+@pytest.mark.parametrize("key", ["folder/line\nfeed", "folder/\udcff"])
+def test_a_name_that_can_be_read_but_not_written(root: Path, key: str) -> None:
+    objects = LocalObjects(root)
+    (root / key).write_bytes(b"x")
+    assert [info.key for info in objects.list("folder")] == [key]
+    assert objects.get(key) == b"x"
+    with pytest.raises(ObjectNotFound, match="is no name of a file below"):
+        objects.put(key, b"y")
+    with pytest.raises(ObjectNotFound, match="is no name of a file below"):
+        objects.get_ranges(key, [(0, 1)])
+
+
 def test_an_absolute_key_below_the_root_is_no_key(root: Path) -> None:
     with pytest.raises(ObjectNotFound):
         LocalObjects(root).get(str(root / "folder" / "a"))

@@ -1,4 +1,6 @@
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 
 import pytest
@@ -115,3 +117,51 @@ def test_a_key_that_obstore_cannot_address_is_not_found(bucket: str, aws_environ
     """And so a dead letter, where it is an upload's, instead of a pipeline that cannot go on."""
     with pytest.raises(ObjectNotFound, match="cannot be addressed"):
         _objects(bucket, aws_environment).get(key)
+
+
+@pytest.fixture
+def requests() -> Iterator[tuple[str, list[dict[str, str]]]]:
+    """A bucket that takes everything: its endpoint, and the headers of the requests that came."""
+    seen: list[dict[str, str]] = []
+
+    class Bucket(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            seen.append({"path": self.path} | {name.lower(): value for name, value in self.headers.items()})
+            left = int(self.headers["Content-Length"])
+            while left:
+                left -= len(self.rfile.read(min(left, 1 << 20)))
+            self.send_response(200)
+            self.send_header("ETag", '"0123"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Bucket) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}", seen
+        server.shutdown()
+        thread.join()
+
+
+def test_a_create_says_so_to_the_bucket_whose_policy_asks_for_it(
+    requests: tuple[str, list[dict[str, str]]], aws_environment: str
+) -> None:
+    endpoint, seen = requests
+    objects = _objects("state", endpoint)
+    assert objects.put_if_absent("p/epochs/0000000001/record.json", b"{}")
+    objects.put("p/data/0000000001/map-00000-a-shuffle.arrow", b"x")
+    assert [each.get("if-none-match") for each in seen] == ["*", None]
+
+
+def test_a_large_object_is_sent_in_one_request(
+    requests: tuple[str, list[dict[str, str]]], aws_environment: str
+) -> None:
+    """Parts carry no condition: the policy that enforces creates would refuse them."""
+    endpoint, seen = requests
+    assert _objects("output", endpoint).put_if_absent("totals/epoch-1.json", bytes(20_000_000))
+    (only,) = seen
+    assert (only["path"], only["if-none-match"]) == ("/output/totals/epoch-1.json", "*")
+    assert int(only["content-length"]) == 20_000_000

@@ -10,6 +10,7 @@ from io import BytesIO
 import polars as pl
 
 from tidegate.errors import CorruptObject
+from tidegate.expressions import FAILURES, first_line
 
 STATE_FORMAT = "tidegate-state/1"
 
@@ -21,9 +22,22 @@ def encode_piece(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def decode_piece(data: bytes) -> pl.DataFrame:
-    """The frame of an Arrow IPC stream whose checksum was verified."""
-    return pl.read_ipc_stream(BytesIO(data))
+def decode_piece(data: bytes, key: str = "a shuffle piece") -> pl.DataFrame:
+    """The frame of an Arrow IPC stream.
+
+    Args:
+        data: Its bytes, whose checksum was verified.
+        key: Its shuffle object's key, for messages.
+
+    Raises:
+        CorruptObject: It is no such stream.
+    """
+    try:
+        return pl.read_ipc_stream(BytesIO(data))
+    except MemoryError:
+        raise
+    except FAILURES as error:
+        raise CorruptObject(f"{key}: no shuffle piece of Tidegate: {first_line(error)[:200]}") from None
 
 
 def encode_state(frame: pl.DataFrame, fingerprint: str) -> bytes:
@@ -44,12 +58,17 @@ def decode_state(key: str, data: bytes, schema: Mapping[str, pl.DataType]) -> pl
         schema: The columns that the plan's state has.
 
     Raises:
-        CorruptObject: It is of another format, or has other columns.
+        CorruptObject: It is damaged, of another format, or has other columns.
     """
-    found = pl.read_parquet_metadata(BytesIO(data)).get("tidegate.format")
+    try:
+        found = pl.read_parquet_metadata(BytesIO(data)).get("tidegate.format")
+        frame = pl.read_parquet(BytesIO(data)) if found == STATE_FORMAT else pl.DataFrame()
+    except MemoryError:
+        raise
+    except FAILURES as error:
+        raise CorruptObject(f"{key}: no state of Tidegate: {first_line(error)[:200]}") from None
     if found != STATE_FORMAT:
         raise CorruptObject(f"{key}: state of the format {found!r}, and this version reads {STATE_FORMAT!r}")
-    frame = pl.read_parquet(BytesIO(data))
     if dict(frame.schema) != dict(schema):
         raise CorruptObject(f"{key}: its columns are {dict(frame.schema)}, and the plan's are {dict(schema)}")
     return frame

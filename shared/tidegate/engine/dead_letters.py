@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tidegate.expressions import HIDDEN, Rejected
-from tidegate.sources.records import LINE, Records
+from tidegate.sources.records import LINE, Records, readable, shortened
 
 
 @dataclass
@@ -21,8 +21,8 @@ class DeadLetters:
         return len(self.entries)
 
     def add(self, file: str, line: int, reason: str, text: str) -> None:
-        """One dead letter; line 0 is the file as a whole."""
-        self.entries.append({"file": file, "line": line, "reason": reason, "text": text})
+        """One dead letter; line 0 is the file as a whole, and a long reason is cut."""
+        self.entries.append({"file": file, "line": line, "reason": shortened(reason), "text": text})
 
     def add_rejected(self, file: str, records: Records, rejected: Sequence[Rejected]) -> None:
         """The records of rows that a step rejected."""
@@ -40,7 +40,7 @@ class DeadLetters:
             rows = each.rows.select(visible).rows(named=True) if visible else [{}] * each.rows.height
             texts = [json.dumps(row, default=str, separators=(",", ":")) for row in rows]
             for reason, text in zip(each.reasons, texts, strict=True):
-                self.add("", 0, reason, text)
+                self.add("", 0, reason, readable(text.encode()))
 
     def encode(self) -> bytes:
         """The dead letters as lines of JSON."""

@@ -6,6 +6,8 @@ is found.
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from tidegate.errors import CorruptObject
@@ -35,16 +37,44 @@ def decode(kind: str, key: str, data: bytes) -> Body:
     try:
         document = json.loads(data)
         found, version, body = document["kind"], document["version"], document["body"]
-        intact = document["checksum"] == _checksum(_canonical(body))
+        intact = document["checksum"] == _checksum(_canonical(body)) and encode(kind, body) == data
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CorruptObject(f"{key}: not a document of Tidegate; restore it from a backup") from None
     if found != kind or version != VERSION:
         raise CorruptObject(f"{key}: a {found!r} of version {version!r}, not a {kind!r} of version {VERSION}")
-    if not intact or encode(kind, body) != data:
+    if not intact:
         raise CorruptObject(f"{key}: it is damaged (its checksum does not fit); restore it from a backup")
     if not isinstance(body, dict):
         raise CorruptObject(f"{key}: its body is no object")
     return body
+
+
+@contextmanager
+def shaped(kind: str, key: str) -> Iterator[None]:
+    """A block that takes a body of this kind apart.
+
+    Raises:
+        CorruptObject: The block does not find in it what belongs there.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise CorruptObject(
+            f"{key}: a {kind} whose body lacks something or has too much ({str(error)[:100]}); it was "
+            "written by another version of Tidegate, go back to that, or restore the object from a backup"
+        ) from None
+
+
+def check_place(kind: str, key: str, own: str) -> None:
+    """Compares the key that an object was read from with the one that its body says.
+
+    Raises:
+        CorruptObject: They differ: whole as it is, it is not what was written there.
+    """
+    if key != own:
+        raise CorruptObject(
+            f"{key}: in its place lies the {kind} that belongs to {own}; restore it from a backup"
+        )
 
 
 def _canonical(value: Any) -> bytes:

@@ -43,6 +43,10 @@ class Lease:
         """Whether somebody coordinates who does not count as lost."""
         return bool(self.holder) and self.until > now
 
+    def remaining(self, now: int) -> int:
+        """How long it is held at most, microseconds; whatever the holder's clock said."""
+        return min(max(self.until - now, 0), LEASE) if self.holder else 0
+
 
 def wake(table: Table) -> Lease:
     """Announces accepted objects; afterwards a coordinator must be started unless the lease is held."""

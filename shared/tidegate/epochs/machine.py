@@ -19,9 +19,10 @@ on any clock: two coordinators write the same record, the same results and the s
 
 Going idle is compare-and-release: intake adds to a counter in the lease's row after it accepted objects,
 and the release happens only if the counter still is what it was before the coordinator looked for work.
-So no wake-up is lost: either the coordinator sees the objects, or its release fails and it looks again. (A
-coordinator that fails gives the lease back as well; what it left waits for the next upload, or for someone
-who starts it again, and an alarm says so.)
+So no wake-up is lost: either the coordinator sees the objects, or its release fails and it looks again. And
+whoever finds the lease held stands by until it has run out, for its holder may be dead. (A coordinator that
+fails gives the lease back; what it left waits for the next upload, or for someone who starts it again, and
+an alarm says so.)
 
 `TRANSITIONS` is the whole state machine. The embedded runner drives it in a loop, and the Step Functions
 definition in `infra/epoch.asl.yaml` has the same states; a test compares the two.
@@ -31,13 +32,13 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Protocol
 
-from tidegate.epochs import intake, lease, paths
+from tidegate.epochs import intake, paths
 from tidegate.epochs.head import Head
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord, Limits, lay_out, take
 from tidegate.epochs.result import Task, TaskResult, result_key, tasks_of
 from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
-from tidegate.limits import KEY_GROUPS, RECONCILE_EVERY, SWEEP_EVERY
+from tidegate.limits import KEY_GROUPS
 from tidegate.outline import Outline
 from tidegate.references import checksum
 from tidegate.stores.ports import Clock, Delete, Objects, Put, Row, Table
@@ -63,6 +64,9 @@ class State(StrEnum):
     COMMIT = "Commit"
     """Move the head."""
 
+    STANDBY = "Standby"
+    """Another coordinator holds the lease; look again when it has run out."""
+
     RECONCILE = "Reconcile"
     """Accept the uploads whose events were lost."""
 
@@ -79,6 +83,7 @@ class Event(StrEnum):
     NOTHING = "idle"
     SMALL = "epoch"
     LARGE = "fan_out"
+    HELD = "wait"
     UNLISTED = "reconcile"
     UNSWEPT = "sweep"
     DONE = "done"
@@ -89,6 +94,7 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         Event.NOTHING: State.IDLE,
         Event.SMALL: State.EPOCH,
         Event.LARGE: State.MAP,
+        Event.HELD: State.STANDBY,
         Event.UNLISTED: State.RECONCILE,
         Event.UNSWEPT: State.SWEEP,
     },
@@ -96,12 +102,10 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
     State.MAP: {Event.DONE: State.REDUCE},
     State.REDUCE: {Event.DONE: State.COMMIT},
     State.COMMIT: {Event.DONE: State.PLAN},
+    State.STANDBY: {Event.DONE: State.PLAN},
     State.RECONCILE: {Event.DONE: State.PLAN},
     State.SWEEP: {Event.DONE: State.PLAN},
 }
-
-HOUSEKEEPING = {Event.UNLISTED: RECONCILE_EVERY, Event.UNSWEPT: SWEEP_EVERY}
-"""What is done beside the epochs, and how often at most, microseconds; only while a coordinator is awake."""
 
 
 class Invoker(Protocol):
@@ -315,40 +319,6 @@ def event_of(record: EpochRecord | None) -> Event:
     if record is None:
         return Event.NOTHING
     return Event.SMALL if record.layout.small else Event.LARGE
-
-
-def next_action(
-    coordinator: Coordinator, table: Table, holder: str, clock: Clock
-) -> tuple[Event, EpochRecord | None]:
-    """What a coordinator that others may run beside does next.
-
-    Housekeeping is marked before it is done: if it fails again and again, epochs go on, and it is tried again
-    when it is due the next time.
-
-    Args:
-        coordinator: Of the pipeline.
-        table: The pipeline's rows.
-        holder: The coordinator's name for the lease.
-        clock: The machine's clock.
-
-    Returns:
-        How planning ends, with the record if an epoch is to be run. With `NOTHING` the lease is not held any
-        more, or somebody else holds it.
-    """
-    while True:
-        held = lease.acquire(table, holder, clock.now())
-        if held is None:
-            return Event.NOTHING, None
-        for duty, every in HOUSEKEEPING.items():
-            # A clock that was set back must not put it off.
-            if abs(clock.now() - held.moment(duty.value)) >= every:
-                lease.note(table, duty.value, clock.now())
-                return duty, None
-        record = coordinator.plan()
-        if record is not None:
-            return event_of(record), record
-        if lease.release(table, held):
-            return Event.NOTHING, None
 
 
 def drive(

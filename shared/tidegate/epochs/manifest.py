@@ -71,9 +71,15 @@ class Manifest:
         """The manifest of a document.
 
         Raises:
-            CorruptObject: It is damaged, or no manifest.
+            CorruptObject: It is damaged, no manifest, or that of another epoch or pipeline.
         """
-        body = documents.decode(KIND, key, data)
+        with documents.shaped(KIND, key):
+            manifest = cls._of(documents.decode(KIND, key, data))
+            documents.check_place(KIND, key, manifest.key)
+        return manifest
+
+    @classmethod
+    def _of(cls, body: documents.Body) -> "Manifest":
         return cls(
             pipeline=body["pipeline"],
             epoch=body["epoch"],

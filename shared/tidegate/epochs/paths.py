@@ -5,6 +5,7 @@ Of the store of state, below the pipeline's name:
     epochs/<n>/record.json                      the epoch record      create-only
     epochs/<n>/results/<stage>-<task>.json      a task's result       create-only
     epochs/<n>/manifest.json                    the manifest          create-only
+    history/<n>.json                            a swept epoch's record create-only
     data/<n>/<stage>-<task>-<attempt>-<what>    what tasks write      unique for each attempt
 
 Of the store of output: `<sink>/epoch-<n>-<task>.<format>`, and for what could not be processed
@@ -19,7 +20,6 @@ HEAD = "head"
 COORDINATOR = "coordinator"
 PENDING = "pending#"
 SEEN = "seen#"
-HISTORY = "epoch#"
 
 
 def record(pipeline: str, epoch: int) -> str:
@@ -68,9 +68,24 @@ def pending(place: str) -> str:
     return f"{PENDING}{place}"
 
 
-def history(epoch: int) -> str:
-    """The row that keeps an epoch's record for good."""
-    return f"{HISTORY}{epoch:010d}"
+def history(pipeline: str, epoch: int) -> str:
+    """The copy of an epoch's record that stays for good."""
+    return f"{folder_of_history(pipeline)}/{epoch:010d}.json"
+
+
+def folder_of_history(pipeline: str) -> str:
+    """The folder of these copies."""
+    return f"{pipeline}/history"
+
+
+def epoch_of_history(key: str) -> int:
+    """The epoch of such a copy."""
+    return int(key.rsplit("/", maxsplit=1)[1].removesuffix(".json"))
+
+
+def is_record(key: str) -> bool:
+    """Whether an object below the folders of epochs is an epoch record."""
+    return key.endswith("/record.json")
 
 
 def folders_of_epochs(pipeline: str) -> tuple[str, str]:
@@ -81,6 +96,11 @@ def folders_of_epochs(pipeline: str) -> tuple[str, str]:
 def epoch_of(key: str) -> int:
     """The epoch of an object below one of those folders."""
     return int(key.split("/")[2])
+
+
+def is_manifest(key: str) -> bool:
+    """Whether an object below one of those folders is a manifest."""
+    return key.endswith("/manifest.json")
 
 
 def _epoch(pipeline: str, epoch: int) -> str:

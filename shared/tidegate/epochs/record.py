@@ -124,9 +124,15 @@ class EpochRecord:
         """The record of a document.
 
         Raises:
-            CorruptObject: It is damaged, or no epoch record.
+            CorruptObject: It is damaged, no epoch record, or that of another epoch or pipeline.
         """
-        body = documents.decode(KIND, key, data)
+        with documents.shaped(KIND, key):
+            record = cls._of(documents.decode(KIND, key, data))
+            documents.check_place(KIND, key, record.key)
+        return record
+
+    @classmethod
+    def _of(cls, body: documents.Body) -> "EpochRecord":
         return cls(
             pipeline=body["pipeline"],
             epoch=body["epoch"],

@@ -45,6 +45,8 @@ class TaskResult:
         unchanged: Whether the state of the task's range stays as it was, so that `segments` does not count.
         outputs: What it publishes.
         counters: Counts of this task.
+        pipeline: Whose task it is; empty in a result of version 0.1.0, which does not say it.
+        epoch: Of the task; 0 where the pipeline is empty.
     """
 
     stage: str
@@ -57,6 +59,8 @@ class TaskResult:
     segments: tuple[Segment, ...] = ()
     unchanged: bool = False
     outputs: tuple[Published, ...] = ()
+    pipeline: str = ""
+    epoch: int = 0
 
     def encode(self) -> bytes:
         """The result as a document."""
@@ -71,6 +75,8 @@ class TaskResult:
             "segments": [segment_body(each) for each in self.segments],
             "unchanged": self.unchanged,
             "outputs": [[each.name, asdict(each.staged)] for each in self.outputs],
+            "pipeline": self.pipeline,
+            "epoch": self.epoch,
         }
         return documents.encode(KIND, body)
 
@@ -79,9 +85,17 @@ class TaskResult:
         """The result of a document.
 
         Raises:
-            CorruptObject: It is damaged, or no task result.
+            CorruptObject: It is damaged, no task result, or that of another task, epoch or pipeline.
         """
-        body = documents.decode(KIND, key, data)
+        with documents.shaped(KIND, key):
+            result = cls._of(documents.decode(KIND, key, data))
+            if result.pipeline:
+                own = result_key(result.pipeline, Task(result.epoch, result.stage, result.task))
+                documents.check_place(KIND, key, own)
+        return result
+
+    @classmethod
+    def _of(cls, body: documents.Body) -> "TaskResult":
         return cls(
             stage=body["stage"],
             task=body["task"],
@@ -93,6 +107,8 @@ class TaskResult:
             segments=tuple(segment_from(each) for each in body["segments"]),
             unchanged=body["unchanged"],
             outputs=tuple(Published(name, ObjectRef(**staged)) for name, staged in body["outputs"]),
+            pipeline=body.get("pipeline", ""),
+            epoch=body.get("epoch", 0),
         )
 
 

@@ -1,36 +1,47 @@
 """The sweep: removes what no committed manifest names any more.
 
-It touches only epochs well behind the head, and only objects that are old by the clock as well: a stalled
-writer can create a swept name again, and by then its epoch must be long past the one commit point, which is
-the head row and is never swept.
+It touches only epochs well behind the head that were superseded long ago: a stalled writer can create a
+swept name again, and by then its epoch must be long past the one commit point, which is the head row and is
+never swept. A reader who finds a head has as long from that moment to read what its manifest names.
+
+How long ago is told by the store's clock alone, for the clock of the machine that sweeps may be wrong.
 """
 
 from tidegate.epochs import paths
+from tidegate.epochs.history import keep
 from tidegate.epochs.manifest import Manifest
 from tidegate.stores.ports import Objects
 
 EPOCHS_KEPT = 20
-"""Epochs before the head whose objects stay, for whoever still reads them."""
+"""Epochs, up to the head, whose objects stay, for whoever still reads them."""
 
 
-def sweep(objects: Objects, head: Manifest, written_before: int) -> int:
-    """Removes records, results, manifests and data of old epochs, save the state that the head names.
+def sweep(objects: Objects, head: Manifest, age: int, epochs_kept: int = EPOCHS_KEPT) -> int:
+    """Removes records, results, manifests and data of old epochs, save the state that later ones name.
 
     Args:
         objects: The store of state.
         head: The last committed manifest.
-        written_before: Objects written at or after this moment stay, microseconds since 1970.
+        age: How long before the store's newest object an epoch must have been superseded, microseconds.
+        epochs_kept: Epochs, up to the head, whose objects stay; at least 1.
 
     Returns:
         How many objects were removed.
     """
-    named = {segment.ref.key for segment in head.segments}
-    limit = head.epoch - EPOCHS_KEPT
-    old = [
-        each.key
-        for folder in paths.folders_of_epochs(head.pipeline)
-        for each in objects.list(folder)
-        if each.modified < written_before and paths.epoch_of(each.key) <= limit and each.key not in named
+    listed = [each for folder in paths.folders_of_epochs(head.pipeline) for each in objects.list(folder)]
+    newest = max((each.modified for each in listed), default=0)
+    superseded = [
+        paths.epoch_of(each.key) - 1
+        for each in listed
+        if paths.is_manifest(each.key) and each.modified <= newest - age
     ]
+    limit = min(head.epoch - epochs_kept, max(superseded, default=0))
+    if limit < 1:
+        return 0
+    # State of the old epochs that any later manifest names was carried along by the first of them.
+    key = paths.manifest(head.pipeline, limit + 1)
+    named = {segment.ref.key for segment in Manifest.decode(key, objects.get(key)).segments}
+    old = [each.key for each in listed if paths.epoch_of(each.key) <= limit and each.key not in named]
+    keep(objects, head.pipeline, [paths.epoch_of(key) for key in old if paths.is_record(key)])
     objects.delete(old)
     return len(old)

@@ -48,10 +48,11 @@ def run_task(plan: Plan, stores: TaskStores, task: Task, attempt: str) -> TaskRe
         CorruptObject: A stored object is damaged.
     """
     key = result_key(plan.name, task)
+    record = _record(plan, stores, task)
     try:
         return _publish(stores, TaskResult.decode(key, stores.state.get(key)), {})
     except ObjectNotFound:
-        work = _Attempt.of(plan, stores, task, attempt)
+        work = _Attempt(plan, stores, task, attempt, record, read_manifest(stores.state, record.previous))
     if task.stage == "map":
         result = work.map()
     elif task.stage == "reduce":
@@ -62,6 +63,14 @@ def run_task(plan: Plan, stores: TaskStores, task: Task, attempt: str) -> TaskRe
         # Somebody else's, or this very one after a write whose outcome was unknown: the stored one counts.
         result = TaskResult.decode(key, stores.state.get(key))
     return _publish(stores, result, work.staged if result.attempt == attempt else {})
+
+
+def _record(plan: Plan, stores: TaskStores, task: Task) -> EpochRecord:
+    """The record of the task's epoch; also a task that was done is not for another plan to publish."""
+    key = paths.record(plan.name, task.epoch)
+    record = EpochRecord.decode(key, stores.state.get(key))
+    plan.outline().check(record.fingerprint, record.meaning)
+    return record
 
 
 def _publish(stores: TaskStores, result: TaskResult, at_hand: dict[str, bytes]) -> TaskResult:
@@ -90,13 +99,6 @@ class _Attempt:
     record: EpochRecord
     previous: Manifest | None
     staged: dict[str, bytes] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, plan: Plan, stores: TaskStores, task: Task, name: str) -> "_Attempt":
-        key = paths.record(plan.name, task.epoch)
-        record = EpochRecord.decode(key, stores.state.get(key))
-        plan.outline().check(record.fingerprint, record.meaning)
-        return cls(plan, stores, task, name, record, read_manifest(stores.state, record.previous))
 
     def map(self) -> TaskResult:
         """Reads and combines one slice of the input; shuffles, or writes the sink's rows."""
@@ -232,7 +234,14 @@ class _Attempt:
         return TaskResult.decode(key, self.stores.state.get(key))
 
     def _result(self, **fields: object) -> TaskResult:
-        return TaskResult(stage=self.task.stage, task=self.task.number, attempt=self.name, **fields)  # type: ignore[arg-type]
+        return TaskResult(
+            pipeline=self.plan.name,
+            epoch=self.task.epoch,
+            stage=self.task.stage,
+            task=self.task.number,
+            attempt=self.name,
+            **fields,  # type: ignore[arg-type]
+        )
 
 
 def _add(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:

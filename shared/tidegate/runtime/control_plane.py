@@ -4,15 +4,17 @@ They work over the ports alone, and import neither Polars nor the engine, so tha
 adapters that they get on AWS are chosen in `deployment`; simulated ones make the same code testable.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from tidegate.epochs import lease
+from tidegate.epochs.action import HOUSEKEEPING, Action, next_action
 from tidegate.epochs.intake import InputObject, accept
-from tidegate.epochs.machine import Coordinator, Event, State, next_action
+from tidegate.epochs.machine import Coordinator, Event, State
 from tidegate.epochs.record import EpochRecord, Limits
-from tidegate.epochs.sweep import sweep
+from tidegate.epochs.sweep import EPOCHS_KEPT, sweep
 from tidegate.errors import ForeignObject
 from tidegate.limits import EXECUTION_HISTORY, RECONCILE_OVERLAP, SWEPT_AFTER
 from tidegate.outline import Outline
@@ -48,6 +50,9 @@ class ControlPlane:
         limits: How large epochs may be.
         clock: The machine's clock.
         start: Starts an execution of the state machine under a name; a name is used once.
+        swept_after: How long ago an epoch must have been superseded before it is swept, microseconds.
+        epochs_kept: Epochs before the head that are not swept.
+        housekeeping: How often, at most, input is reconciled and epochs are swept, microseconds.
     """
 
     outline: Outline
@@ -58,6 +63,9 @@ class ControlPlane:
     limits: Limits
     clock: Clock
     start: Callable[[str], None]
+    swept_after: int = SWEPT_AFTER
+    epochs_kept: int = EPOCHS_KEPT
+    housekeeping: Mapping[Event, int] = field(default_factory=lambda: HOUSEKEEPING)
 
     def accept(self, bucket: str, key: str, version: str, size: int) -> bool:
         """Puts an uploaded object into the intake log.
@@ -83,11 +91,18 @@ class ControlPlane:
         return accept(self.table, [InputObject(key, version, size)], self.clock.now()) == 1
 
     def wake(self) -> None:
-        """Starts a coordinator, unless one is at work and will see what was accepted."""
+        """Starts a coordinator, or one that stands by while another one is at work.
+
+        Who holds the lease sees what was accepted, unless it is dead. For each holder one execution stands
+        by: a name that was used already starts nothing.
+        """
         held = lease.wake(self.table)
-        if not held.is_held(self.clock.now()):
-            # A state machine remembers names for 90 days, also across a table that was made anew.
-            self.start(f"{self.outline.pipeline[:40]}-{held.wake}-{self.clock.now()}")
+        now = self.clock.now()
+        # A state machine remembers names for 90 days, also across a table that was made anew.
+        name = f"{held.wake}-{now}"
+        if held.is_held(now):
+            name = f"after-{hashlib.sha256(held.holder.encode()).hexdigest()[:20]}"
+        self.start(f"{self.outline.pipeline[:40]}-{name}")
 
     def plan(self, execution: str, history: int) -> Answer:
         """Freezes or finds the next epoch for a coordinator, or says what else it has to do.
@@ -97,17 +112,21 @@ class ControlPlane:
             history: Events in that execution's history so far, about.
 
         Returns:
-            `action` (`idle`, `epoch`, `fan_out`, `reconcile` or `sweep`); with an epoch its number and its
-            tasks; `history` as it will be afterwards.
+            `action` (`idle`, `epoch`, `fan_out`, `wait`, `reconcile` or `sweep`); with an epoch its number
+            and its tasks, with a wait its `seconds`; `history` as it will be afterwards.
         """
         if history >= EXECUTION_HISTORY:
             # An execution's history is bounded, so another one goes on.
             lease.give_back(self.table, execution)
             self.wake()
             return {"action": Event.NOTHING.value}
-        event, record = next_action(self._coordinator(), self.table, execution, self.clock)
-        answer: Answer = {"action": event.value, "history": history + _EVENTS_OF_EPOCH}
-        return answer if record is None else answer | self._work(event, record, answer["history"])
+        action = next_action(self._coordinator(), self.table, execution, self.clock, self.housekeeping)
+        answer: Answer = {"action": action.event.value, "history": history + _EVENTS_OF_EPOCH}
+        if action.event is Event.HELD:
+            return answer | {"seconds": action.wait // 1_000_000 + 1}
+        return (
+            answer if action.record is None else answer | self._work(action, action.record, answer["history"])
+        )
 
     def commit(self, epoch: int) -> Answer:
         """Commits an epoch whose tasks all have results."""
@@ -136,13 +155,14 @@ class ControlPlane:
     def sweep(self) -> Answer:
         """Removes the objects of old epochs that nothing names any more."""
         manifest = self._coordinator().manifest()
-        removed = sweep(self.state, manifest, self.clock.now() - SWEPT_AFTER) if manifest else 0
-        return {"removed": removed}
+        if manifest is None:
+            return {"removed": 0}
+        return {"removed": sweep(self.state, manifest, self.swept_after, self.epochs_kept)}
 
-    def _work(self, event: Event, record: EpochRecord, history: int) -> Answer:
+    def _work(self, action: Action, record: EpochRecord, history: int) -> Answer:
         answer: Answer = {"epoch": record.epoch}
         tasks = 0
-        if event is Event.LARGE:
+        if action.event is Event.LARGE:
             for name, state in (("map", State.MAP), ("reduce", State.REDUCE)):
                 stage = self._coordinator().tasks(record, state)
                 tasks += len(stage)

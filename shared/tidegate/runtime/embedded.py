@@ -11,24 +11,27 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tidegate.epochs import intake
+from tidegate.epochs import intake, paths
 from tidegate.epochs.machine import Coordinator, Invoker, drive
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import Limits
+from tidegate.epochs.record import EpochRecord, Limits, lay_out
 from tidegate.epochs.sweep import sweep
-from tidegate.errors import UsageError
+from tidegate.errors import ObjectNotFound, UsageError
 from tidegate.outline import Outline
 from tidegate.plan import Plan
+from tidegate.references import checksum
+from tidegate.runtime import switch
 from tidegate.runtime.folders import Folders
 from tidegate.runtime.workers import ProcessWorkers, ThreadWorkers, worker_command
 from tidegate.stores.clock import SystemClock
 from tidegate.stores.embedded import LocalObjects, SqliteTable
 from tidegate.stores.ports import Clock, ObjectInfo, Table
 from tidegate.timestamps import MAX
+from tidegate.watermarks import Frontier
 
 Watch = Callable[[Manifest], None]
 
@@ -115,10 +118,45 @@ class EmbeddedRunner:
             time.sleep(POLL)
         return coordinator.manifest()
 
-    def _last(self) -> Manifest | None:
-        """What earlier runs left; before anything is accepted, for it refuses the state of another plan."""
+    def repeat(self, record: EpochRecord) -> None:
+        """Does an epoch of other state once more: the same inputs and time, as this plan's next epoch.
+
+        Of the record only stays what does not depend on the plan: the frontier is what this plan's own epochs
+        have led to, and how the work is cut follows from the sizes and the limits.
+        """
         last = self.manifest()
+        again = replace(
+            record,
+            epoch=last.epoch + 1 if last else 1,
+            fingerprint=self._outline.fingerprint,
+            meaning=self._outline.meaning,
+            frontier=last.frontier if last else Frontier(),
+            previous=(last.key, checksum(last.encode())) if last else ("", ""),
+            layout=lay_out(record.inputs, self.limits, shuffles=self._outline.shuffles),
+        )
+        self._state.put_if_absent(again.key, again.encode())
+        drive(self._coordinator(), self.invoker, committed=self._committed)
+
+    def process(self, accepted: Sequence[intake.Accepted], now: int) -> None:
+        """Processes objects that are in the log, in epochs as large as the limits allow.
+
+        Args:
+            accepted: With their positions.
+            now: Processing time.
+        """
+        intake.wait(self.table, accepted)
+        drive(self._coordinator(lambda inputs: now), self.invoker, committed=self._committed)
+
+    def _last(self) -> Manifest | None:
+        """What earlier runs left; before anything is written, for it refuses the state of another plan."""
+        last = self.manifest()
+        frozen = paths.record(self._outline.pipeline, last.epoch + 1 if last else 1)
+        with suppress(ObjectNotFound):
+            # Also what is not committed yet: an epoch belongs to the plan that it was frozen for.
+            record = EpochRecord.decode(frozen, self._state.get(frozen))
+            self._outline.check(record.fingerprint, record.meaning)
         self.missing = self.folders.missing(last)
+        self.folders.clear_unfinished(self._outline)
         return last
 
     def _committed(self, manifest: Manifest) -> None:
@@ -127,7 +165,7 @@ class EmbeddedRunner:
         if now - self._swept >= SWEPT_AFTER:
             # Not more often: what is younger stays anyway, and looking costs a listing.
             self._swept = now
-            sweep(self._state, manifest, now - SWEPT_AFTER)
+            sweep(self._state, manifest, SWEPT_AFTER)
 
     def manifest(self) -> Manifest | None:
         """The manifest of the last committed epoch, None before the first one."""
@@ -233,7 +271,7 @@ def open_runner(
     folders.check(plan.outline())
     with ExitStack() as stack:
         stack.enter_context(folders.locked())
-        folders.clear_unfinished(plan.outline())
+        switch.settle(folders, plan.name)
         invoker: ProcessWorkers | ThreadWorkers
         if plan.calls_python:
             command = worker_command(reference, folders.input, folders.output, folders.state)

@@ -11,6 +11,10 @@ from tidegate.epochs.tasks import TaskStores
 from tidegate.errors import UsageError
 from tidegate.outline import DEAD_LETTERS, Outline
 from tidegate.stores.embedded import LocalObjects
+from tidegate.stores.ports import ObjectInfo
+
+LOCK = ".lock"
+"""The file of the state folder that a run locks."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,14 @@ class Folders:
                 raise UsageError(f"{folder} is a file; give a folder")
         return cls(*folders)
 
+    def beside(self, what: str) -> "Folders":
+        """Folders for output and state next to these, with `what` behind their names; the same input."""
+        return Folders(
+            self.input,
+            self.output.with_name(f"{self.output.name}.{what}"),
+            self.state.with_name(f"{self.state.name}.{what}"),
+        )
+
     def stores(self) -> TaskStores:
         """The stores that tasks work on.
 
@@ -53,7 +65,7 @@ class Folders:
         try:
             return TaskStores(LocalObjects(self.input), LocalObjects(self.state), LocalObjects(self.output))
         except OSError as error:
-            raise UsageError(f"{error.filename} cannot be used: {error.strerror}") from None
+            raise _failed("used", error) from None
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -65,9 +77,10 @@ class Folders:
         try:
             self.state.mkdir(parents=True, exist_ok=True)
             self.output.mkdir(parents=True, exist_ok=True)
-            lock = (self.state / "lock").open("w")
+            # No pipeline's name begins with a dot, so none has its state there.
+            lock = (self.state / LOCK).open("w")
         except OSError as error:
-            raise UsageError(f"{error.filename} cannot be written: {error.strerror}") from None
+            raise _failed("written", error) from None
         with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -93,8 +106,17 @@ class Folders:
         names = manifest.outputs if manifest else ()
         return tuple(name for name in names if not (self.output / name).is_file())
 
+    def listing(self, prefix: str) -> list[ObjectInfo]:
+        """The files of the input: those below the source's prefix, and those in the folder itself."""
+        files = LocalObjects(self.input)
+        return [*files.list(prefix), *files.list("")]
+
     def clear_unfinished(self, outline: Outline) -> None:
         """Removes what killed writers left half-written; only while this run alone has the folders."""
         LocalObjects(self.state).clear_unfinished(outline.pipeline)
         for folder in (outline.sink, DEAD_LETTERS):
             LocalObjects(self.output).clear_unfinished(folder)
+
+
+def _failed(doing: str, error: OSError) -> UsageError:
+    return UsageError(f"{error.filename} cannot be {doing}: {error.strerror}; mend that and run again")

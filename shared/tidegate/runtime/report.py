@@ -8,6 +8,7 @@ from typing import TextIO
 from tidegate.epochs.manifest import Manifest
 from tidegate.outline import DEAD_LETTERS, Outline
 from tidegate.runtime.folders import Folders
+from tidegate.runtime.replay import Replayed
 from tidegate.timestamps import MAX, MIN, iso
 
 
@@ -100,10 +101,33 @@ def summary(
         rows.append(("ignored", f"{_number(ignored, 'file')} {reason}"))
     if missing:
         rows.append(("missing", f"{missing[0]}, which an earlier run wrote"))
-        rows.append(("", f"(to start over, remove the state in {folders.state} too)"))
+        hint = f"(`tidegate replay` writes it again; to start over, remove {folders.state} too)"
+        rows.append(("", hint))
     if manifest and outline.shuffles and counters["epochs"]:
         rows += _state(manifest, folders)
     return "\n".join([title, *(f"  {name:8} {text}" for name, text in rows)])
+
+
+def summary_of_replay(
+    replayed: Replayed, counters: Counter[str], folders: Folders, outline: Outline, *, seconds: float
+) -> str:
+    """What a replay did, and what it left; the arguments are those of `summary`."""
+    kept = replayed.kept
+    replaced = f"  replaced {kept.output} and {kept.state} keep what was there; remove them when you like"
+    if replayed.finished_earlier:
+        return "\n".join(
+            [
+                f"{outline.pipeline}: finished a replay that was stopped when all was built; nothing else",
+                replaced,
+            ]
+        )
+    lines = [summary(replayed.manifest, counters, folders, outline, ignored=0, missing=(), seconds=seconds)]
+    if replayed.missing:
+        what = f"{_number(len(replayed.missing), 'file')}, gone or changed, now dead letters:"
+        lines.append(f"  skipped  {what} {', '.join(replayed.missing)}")
+    if replayed.unnamed:
+        lines.append(f"  skipped  {_number(replayed.unnamed, 'file')} that version 0.1.0 kept no name of")
+    return "\n".join([*lines, replaced])
 
 
 def _panes(counters: Counter[str]) -> list[tuple[str, str]]:

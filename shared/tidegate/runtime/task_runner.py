@@ -10,8 +10,11 @@ from typing import Any
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import TaskStores
 from tidegate.epochs.tasks import run_task as run
+from tidegate.errors import TidegateError
+from tidegate.expressions import FAILURES
 from tidegate.plan import Plan, compile_plan
 from tidegate.runtime.buckets import Environment, bucket
+from tidegate.runtime.failure import unexpected
 from tidegate.runtime.loading import load_pipeline
 
 
@@ -22,6 +25,9 @@ def run_task(environment: Environment, task: Mapping[str, Any], attempt: str) ->
         environment: The function's environment.
         task: `epoch`, `stage` (`map`, `reduce` or `epoch`) and `task`.
         attempt: A name that no other attempt has, such as the request's.
+
+    Raises:
+        TidegateError: The task failed; no record is in the message.
     """
     wanted = Task(int(task["epoch"]), str(task["stage"]), int(task["task"]))
     stores = TaskStores(
@@ -29,7 +35,13 @@ def run_task(environment: Environment, task: Mapping[str, Any], attempt: str) ->
         state=bucket(environment, "TIDEGATE_STATE_BUCKET"),
         output=bucket(environment, "TIDEGATE_OUTPUT_BUCKET"),
     )
-    run(_plan(environment["TIDEGATE_PIPELINE"]), stores, wanted, attempt)
+    plan = _plan(environment["TIDEGATE_PIPELINE"])
+    try:
+        run(plan, stores, wanted, attempt)
+    except TidegateError:
+        raise
+    except FAILURES as error:
+        raise unexpected(wanted, error) from None
     return {"epoch": wanted.epoch, "stage": wanted.stage, "task": wanted.number}
 
 

@@ -1,19 +1,20 @@
 """A worker process of the embedded runner: `python -m tidegate.runtime.worker PIPELINE INPUT OUTPUT STATE`.
 
-Reads one task a line from standard input, runs it, and answers with one line. It ends when its input does.
+Reads one task a line from standard input, runs it, and answers with one line. It ends when its input does, or
+when nobody is left to hear its answer.
 """
 
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import run_task
 from tidegate.errors import TidegateError
-from tidegate.expressions import FAILURES, first_line
+from tidegate.expressions import FAILURES
 from tidegate.plan import Plan, compile_plan
+from tidegate.runtime.failure import unexpected
 from tidegate.runtime.folders import Folders
 from tidegate.runtime.loading import load_pipeline
 from tidegate.runtime.workers import new_attempt
@@ -36,13 +37,15 @@ def main(reference: str, input_folder: str, output_folder: str, state_folder: st
             answer["error"] = str(error)
         except FAILURES as error:
             # Trying again would not help, as it may where the process dies.
-            traceback.print_exception(error)
-            answer["error"] = (
-                f"{task.stage} task {task.number} of epoch {task.epoch} failed: {type(error).__name__}: "
-                f"{first_line(error)}; this is a fault of Tidegate's, please report it with what stands above"
-            )
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+            answer["error"] = str(unexpected(task, error))
+        try:
+            answers.write(json.dumps(answer) + "\n")
+            answers.flush()
+        except BrokenPipeError:
+            # The runner is gone, and the next one finds what this task left. What is in the buffer still
+            # must go somewhere when this process ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), answers.fileno())
+            return
 
 
 if __name__ == "__main__":

@@ -20,7 +20,9 @@ from types import TracebackType
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.errors import TidegateError
+from tidegate.expressions import FAILURES
 from tidegate.plan import Plan
+from tidegate.runtime.failure import unexpected
 
 _ATTEMPTS = 3
 """How often a task is tried whose worker process dies."""
@@ -54,7 +56,12 @@ class ThreadWorkers:
             future.result()
 
     def _run(self, task: Task) -> None:
-        run_task(self._plan, self._stores, task, new_attempt())
+        try:
+            run_task(self._plan, self._stores, task, new_attempt())
+        except TidegateError:
+            raise
+        except FAILURES as error:
+            raise unexpected(task, error) from None
 
 
 class ProcessWorkers:

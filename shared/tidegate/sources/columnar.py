@@ -11,10 +11,24 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 
 import polars as pl
+from polars import selectors
 
+from tidegate.limits import INFLATED_FREELY, ZSTD_RATIO
 from tidegate.sources import iso8601
-from tidegate.sources.records import LINE, DeadLetter, Records, UnreadableFile, readable
+from tidegate.sources.parquet_pages import page_sizes
+from tidegate.sources.records import (
+    DEAD_LETTER_TEXT_BYTES,
+    LINE,
+    DeadLetter,
+    Records,
+    UnreadableFile,
+    check_dead_letters,
+    readable,
+)
 from tidegate.sources.values import FLOATS, INTEGERS
+
+_VALUE_BYTES = 8
+"""What a value of most types takes in memory."""
 
 _FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError)
 
@@ -24,18 +38,22 @@ def read_parquet(data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int)
 
     Raises:
         UnreadableFile: It is damaged, lacks a column, has one of a type that does not fit, or has more rows
-            than fit into `max_bytes`.
+            than fit into `max_bytes`, more than a file of its size can have, or too many that cannot be read.
     """
+    _check_pages(data, max_bytes)
     _check(data, schema, max_bytes)
     try:
         stored = pl.read_parquet(BytesIO(data), columns=list(schema), hive_partitioning=False)
     except _FAILURES as error:
         raise UnreadableFile(f"damaged Parquet: {_first_line(error)}") from None
+    # A text of a page's dictionary may stand in any number of rows.
+    _check_size(data, sum(map(_texts_size, stored)), max_bytes)
     columns = [_typed(stored[name], dtype) for name, dtype in schema.items()]
     places = pl.int_range(1, stored.height + 1, dtype=pl.UInt64, eager=True).alias(LINE)
     frame = pl.DataFrame([*columns, places])
     reasons: dict[int, str] = {}
     for typed, name in zip(columns, schema, strict=True):
+        check_dead_letters(typed.null_count() - stored[name].null_count())
         for row in (stored[name].is_not_null() & typed.is_null()).arg_true():
             reasons.setdefault(row, f"{name}: the value does not fit into {typed.dtype}")
 
@@ -45,11 +63,37 @@ def read_parquet(data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int)
     if not reasons:
         return Records(frame, [], texts)
     bad = sorted(reasons)
+    check_dead_letters(len(bad))
     lines = [row + 1 for row in bad]
     dead = [
         DeadLetter(line, reasons[row], text) for line, row, text in zip(lines, bad, texts(lines), strict=True)
     ]
     return Records(frame.filter(~pl.col(LINE).is_in(lines)), dead, texts)
+
+
+def _check_pages(data: bytes, max_bytes: int) -> None:
+    size = 0
+    pages = page_sizes(data)
+    while True:
+        try:
+            page = next(pages, None)
+        except ValueError as error:
+            raise UnreadableFile(f"damaged Parquet: {error}") from None
+        if page is None:
+            return
+        size += page
+        _check_size(data, size, max_bytes)
+
+
+def _check_size(data: bytes, size: int, max_bytes: int) -> None:
+    """Refuses what takes so many bytes in memory, if that is too many for any file or for this one."""
+    if size > max_bytes:
+        raise UnreadableFile(f"the file has more than {max_bytes:,} bytes of content")
+    if size > max(INFLATED_FREELY, ZSTD_RATIO * len(data)):
+        raise UnreadableFile(
+            f"a compression bomb: its {len(data):,} bytes give more than {ZSTD_RATIO:,} times as many; "
+            "write the rows into several files"
+        )
 
 
 def _check(data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int) -> None:
@@ -60,11 +104,18 @@ def _check(data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int) -> No
         raise UnreadableFile(f"damaged Parquet: {_first_line(error)}") from None
     for name, dtype in schema.items():
         if name not in found:
-            raise UnreadableFile(f"there is no column {name}; the file has {', '.join(found)}"[:1_000])
+            raise UnreadableFile(f"there is no column {name}; the file has {', '.join(found)}")
         if not _lossless(found[name], dtype):
             raise UnreadableFile(f"{name}: the file has {found[name]}, which is not always a {dtype}")
-    if rows * len(schema) > max_bytes:
-        raise UnreadableFile(f"the file has more than {max_bytes:,} bytes of content")
+    _check_size(data, rows * len(schema) * _VALUE_BYTES, max_bytes)
+
+
+def _texts_size(column: pl.Series) -> int:
+    if column.dtype == pl.String():
+        return int(column.str.len_bytes().sum())
+    if isinstance(column.dtype, pl.Categorical | pl.Enum):
+        return int(column.cat.len_bytes().sum())
+    return 0
 
 
 def _lossless(source: pl.DataType, target: pl.DataType) -> bool:
@@ -115,6 +166,11 @@ def _row_texts(data: bytes, lines: Sequence[int]) -> list[str]:
     try:
         rows = pl.read_parquet(BytesIO(data), hive_partitioning=False)
         rows = rows[[line - 1 for line in lines]]
+        # Cut here, as one long text of a page's dictionary may stand in all of these rows.
+        longest = min(DEAD_LETTER_TEXT_BYTES, INFLATED_FREELY // (len(lines) * rows.width) + 20)
+        rows = rows.with_columns((selectors.categorical() | selectors.enum()).cast(pl.String)).with_columns(
+            selectors.string().str.head(longest), selectors.binary().bin.head(longest)
+        )
     except _FAILURES:
         return [""] * len(lines)
     try:

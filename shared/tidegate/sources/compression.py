@@ -2,7 +2,9 @@
 
 import sys
 import zlib
+from io import BytesIO
 
+from tidegate.limits import GZIP_RATIO, INFLATED_FREELY, ZSTD_RATIO
 from tidegate.sources.records import UnreadableFile
 
 if sys.version_info >= (3, 14):
@@ -14,9 +16,10 @@ GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
 _ZLIB = (b"x\x01", b"x\x5e", b"x\x9c", b"x\xda")
 _ZSTD_SKIPPABLE = tuple(bytes([low, 0x2A, 0x4D, 0x18]) for low in range(0x50, 0x60))
-# Input is fed in small windows, so that a file of many short members is not copied once for each.
-_WINDOW = 1 << 16
-_CHUNK = 1 << 22
+# Input is fed in small windows: a file of many short members is not copied once for each, and how much of a
+# window Zstandard has used is not known.
+_WINDOW = 1 << 12
+_CHUNK = 1 << 20
 
 
 def decompress(name: str, data: bytes, max_bytes: int) -> bytes:
@@ -29,7 +32,7 @@ def decompress(name: str, data: bytes, max_bytes: int) -> bytes:
 
     Raises:
         UnreadableFile: The file is damaged, cut off, followed by something else, larger than `max_bytes`,
-            or its first bytes say another compression than its name.
+            a bomb (see `GZIP_RATIO`), or its first bytes say another compression than its name.
     """
     lowered = name.lower()
     if lowered.endswith(".gz"):
@@ -55,8 +58,38 @@ def looks_compressed(data: bytes) -> bool:
     return data.startswith((GZIP, ZSTD, *_ZLIB))
 
 
+class _Content:
+    """What a file has inflated to so far, held to the limits with every chunk."""
+
+    def __init__(self, max_bytes: int, ratio: int) -> None:
+        self._max_bytes = max_bytes
+        self._ratio = ratio
+        # Its buffer becomes the result without another copy.
+        self._buffer = BytesIO()
+
+    def add(self, chunk: bytes, read: int) -> None:
+        """Takes a chunk, once so many bytes of the file are read.
+
+        Raises:
+            UnreadableFile: The content is too large, or too large for these bytes.
+        """
+        self._buffer.write(chunk)
+        size = self._buffer.tell()
+        if size > self._max_bytes:
+            raise _too_large(self._max_bytes)
+        if size > max(INFLATED_FREELY, self._ratio * read):
+            raise UnreadableFile(
+                f"a compression bomb: its first {read:,} bytes give more than {self._ratio:,} times as many; "
+                f"compress the file less, or write it in parts of at most {INFLATED_FREELY:,} bytes"
+            )
+
+    def whole(self) -> bytes:
+        """All of it."""
+        return self._buffer.getvalue()
+
+
 def _gunzip(data: bytes, max_bytes: int) -> bytes:
-    content = bytearray()
+    content = _Content(max_bytes, GZIP_RATIO)
     position = 0
     while position < len(data):
         if not data.startswith(GZIP, position):
@@ -73,15 +106,14 @@ def _gunzip(data: bytes, max_bytes: int) -> bytes:
                 raise UnreadableFile(f"damaged gzip: {error}") from None
             if not window and not piece and not member.eof:
                 raise UnreadableFile("damaged gzip: the file is cut off")
-            position += len(window) - len(member.unconsumed_tail) - len(member.unused_data)
-            content += piece
-            if len(content) > max_bytes:
-                raise _too_large(max_bytes)
-    return bytes(content)
+            # At a member's end zlib may give the rest of the window as both of them.
+            position += len(window) - len(member.unused_data if member.eof else member.unconsumed_tail)
+            content.add(piece, position)
+    return content.whole()
 
 
 def _unzstd(data: bytes, max_bytes: int) -> bytes:
-    content = bytearray()
+    content = _Content(max_bytes, ZSTD_RATIO)
     position = 0
     while position < len(data):
         if not data.startswith((ZSTD, *_ZSTD_SKIPPABLE), position):
@@ -92,14 +124,13 @@ def _unzstd(data: bytes, max_bytes: int) -> bytes:
             if frame.needs_input and not window:
                 raise UnreadableFile("damaged Zstandard: the file is cut off")
             try:
-                content += frame.decompress(window, _CHUNK)
+                piece = frame.decompress(window, _CHUNK)
             except zstd.ZstdError as error:
                 raise UnreadableFile(f"damaged Zstandard: {error}") from None
             position += len(window)
-            if len(content) > max_bytes:
-                raise _too_large(max_bytes)
+            content.add(piece, position)
         position -= len(frame.unused_data)
-    return bytes(content)
+    return content.whole()
 
 
 def _too_large(max_bytes: int) -> UnreadableFile:

@@ -5,9 +5,11 @@ Bytes that are no UTF-8 come out as lone surrogates, which UTF-8 cannot have.
 
 import csv
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from typing import NamedTuple
 
-from tidegate.sources.records import readable
+from tidegate.limits import RECORD_BYTES
+from tidegate.sources.records import TOO_LONG, readable
 
 
 class Record(NamedTuple):
@@ -27,25 +29,23 @@ class Record(NamedTuple):
 
 
 class Lines:
-    """The lines of a piece of a file, cut when they are first asked for."""
+    """The lines of a piece of a file with their ends, cut as they are asked for."""
 
     def __init__(self, data: bytes, first_line: int = 1) -> None:
-        self._data = data
+        self._rest = BytesIO(data)
         self.first_line = first_line
-        self._lines: list[bytes] | None = None
+        self.count = data.count(b"\n") + (data[-1:] not in (b"\n", b""))
+        self._lines: list[bytes] = []
 
-    def cut(self) -> list[bytes]:
-        """The lines with their ends."""
-        if self._lines is None:
-            self._lines = [line + b"\n" for line in self._data.split(b"\n")]
-            # The file's end is no line end.
-            last = self._lines.pop()[:-1]
-            self._lines += [last] if last else []
-        return self._lines
+    def line(self, index: int) -> bytes:
+        """One of the lines."""
+        while len(self._lines) <= index:
+            self._lines.append(self._rest.readline())
+        return self._lines[index]
 
     def offset(self, count: int) -> int:
         """The number of bytes in the first lines."""
-        return sum(map(len, self.cut()[:count]))
+        return sum(len(self.line(index)) for index in range(count))
 
     def texts(self, lines: Sequence[int]) -> list[str]:
         """The records that start at these lines, as they stand in the file."""
@@ -54,7 +54,7 @@ class Lines:
 
     def text(self, record: Record) -> str:
         """A record as it stands in the file, without its line end."""
-        raw = b"".join(self.cut()[record.start : record.end])
+        raw = b"".join(map(self.line, range(record.start, record.end)))
         return readable(raw.removesuffix(b"\n").removesuffix(b"\r"))
 
 
@@ -67,9 +67,10 @@ class Fields(Iterator[Record]):
     """
 
     def __init__(self, lines: Lines, start: int = 0) -> None:
-        self._lines = lines.cut()
+        self._lines = lines
         self._position = start
-        self._again = len(self._lines)
+        self._again = lines.count
+        self._size = 0
         self._lost: range = range(0)
         self._reader = csv.reader(_Source(self), strict=True)
 
@@ -79,29 +80,38 @@ class Fields(Iterator[Record]):
             if self._lost:
                 line, self._lost = self._lost[0], self._lost[1:]
                 return Record(line, line + 1, [], "inside a record whose quotes are wrong")
-            start = self._position
+            start, self._size = self._position, 0
             try:
                 fields = next(self._reader)
             except csv.Error as error:
-                return self._bad(start, str(error))
+                return self._bad(start, error)
             if fields:
                 return Record(start, self._position, fields, "")
 
     def next_line(self) -> str:
         """The next line for the reader."""
-        if self._position >= len(self._lines):
+        if self._position >= self._lines.count:
             raise StopIteration
+        line = self._lines.line(self._position)
         self._position += 1
-        return self._lines[self._position - 1].decode("utf-8", "surrogateescape")
+        self._size += len(line)
+        if self._size - line.endswith(b"\n") > RECORD_BYTES:
+            raise _TooLong(TOO_LONG)
+        return line.decode("utf-8", "surrogateescape")
 
-    def _bad(self, start: int, reason: str) -> Record:
+    def _bad(self, start: int, error: csv.Error) -> Record:
         more = self._position - start - 1
         if more <= self._again:
             self._again -= more
             self._position = start + 1
         else:
             self._lost = range(start + 1, self._position)
-        return Record(start, start + 1, [], f"no CSV: {reason}")
+        reason = str(error) if isinstance(error, _TooLong) else f"no CSV: {error}"
+        return Record(start, start + 1, [], reason)
+
+
+class _TooLong(csv.Error):
+    """A record is longer than `RECORD_BYTES`."""
 
 
 class _Source:

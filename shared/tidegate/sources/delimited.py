@@ -22,7 +22,14 @@ from tidegate.sources import iso8601
 from tidegate.sources.csv_records import Fields, Lines
 from tidegate.sources.fields import FieldReader, is_encodable
 from tidegate.sources.pieces import Piece
-from tidegate.sources.records import BYTE_ORDER_MARK, LINE, DeadLetter, Records, UnreadableFile
+from tidegate.sources.records import (
+    BYTE_ORDER_MARK,
+    LINE,
+    DeadLetter,
+    Records,
+    UnreadableFile,
+    check_dead_letters,
+)
 from tidegate.sources.values import (
     BOOLEANS,
     FLOATS,
@@ -44,7 +51,8 @@ def read_csv(data: bytes, schema: Mapping[str, pl.DataType], null_values: Sequen
     """The records of an uncompressed CSV file.
 
     Raises:
-        UnreadableFile: There is no header, or it lacks a column of the schema or has it twice.
+        UnreadableFile: There is no header, it lacks a column of the schema or has it twice, or too many of
+            the records cannot be read.
     """
     content = data.removeprefix(BYTE_ORDER_MARK)
     header, body = _header(content)
@@ -52,6 +60,7 @@ def read_csv(data: bytes, schema: Mapping[str, pl.DataType], null_values: Sequen
     frame, dead = FieldReader(len(header), [(name, header.index(name)) for name in schema]).read(body)
     lines = Lines(content)
     typed, reasons = _typed(frame, schema, null_values)
+    check_dead_letters(len(dead) + len(reasons))
     if reasons:
         bad = pl.Series(sorted(reasons), dtype=pl.UInt32)
         places = frame[LINE].gather(bad).to_list()
@@ -82,7 +91,7 @@ def _check_header(header: list[str], schema: Mapping[str, pl.DataType]) -> None:
         raise UnreadableFile("the header cannot be read: no UTF-8")
     for name in schema:
         if name not in header:
-            raise UnreadableFile(f"there is no column {name}; the header has {', '.join(header)}"[:1_000])
+            raise UnreadableFile(f"there is no column {name}; the header has {', '.join(header)}")
         if header.count(name) > 1:
             raise UnreadableFile(f"the header has the column {name} more than once")
 
@@ -107,6 +116,7 @@ def _typed(
                     found.append(read(text))
                 except ValueError as error:
                     reasons.setdefault(row, f"{name}: {error}")
+                    check_dead_letters(len(reasons))
                     found.append(None)
             values = values.scatter(left, series(name, found, dtype))
         columns.append(values)

@@ -6,16 +6,20 @@ gets only pieces in which every line is a whole record of the right number of fi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 import polars as pl
 
 from tidegate.sources.compression import looks_compressed
 from tidegate.sources.csv_records import Fields, Lines, Record
-from tidegate.sources.pieces import Piece, Result, read_pieces
-from tidegate.sources.records import BYTE_ORDER_MARK, LINE, DeadLetter
+from tidegate.sources.pieces import Piece, Result, has_long_line, read_pieces
+from tidegate.sources.records import BYTE_ORDER_MARK, LINE, DeadLetter, check_dead_letters
 
 MAX_FIELD_CHARACTERS = 131_072
 """The limit of Python's `csv`, and so of every field."""
+
+_TOGETHER = 50_000
+"""Records whose texts Python holds at once: each takes many times its bytes."""
 
 _FIELD = r'(?:"(?:[^"\n]|"")*"|[^",\r\n]*)'
 
@@ -33,7 +37,11 @@ class FieldReader:
     columns: Sequence[tuple[str, int]]
 
     def read(self, piece: Piece) -> Result:
-        """The columns as texts, where an empty one may be null, and the records without the right fields."""
+        """The columns as texts, where an empty one may be null, and the records without the right fields.
+
+        Raises:
+            UnreadableFile: Too many records have not the right fields.
+        """
         if b'"' not in piece.data:
             return read_pieces(piece, self._fast, self._slow)
         # A quoted field may hold line ends, so only reading from the start tells where records begin.
@@ -42,6 +50,7 @@ class FieldReader:
     def _slow(self, piece: Piece) -> Result:
         lines = Lines(piece.data, piece.first_line)
         valid = _is_utf8(piece.data)
+        frames: list[pl.DataFrame] = []
         rows: list[list[str]] = []
         places: list[int] = []
         dead: list[DeadLetter] = []
@@ -50,14 +59,21 @@ class FieldReader:
             line = piece.first_line + record.start
             if problem:
                 dead.append(DeadLetter(line, problem, lines.text(record)))
-            else:
-                rows.append(record.fields)
-                places.append(line)
+                check_dead_letters(len(dead))
+                continue
+            rows.append([record.fields[position] for _, position in self.columns])
+            places.append(line)
+            if len(rows) == _TOGETHER:
+                frames.append(self._frame(rows, places))
+                rows, places = [], []
+        return pl.concat([*frames, self._frame(rows, places)]), dead
+
+    def _frame(self, rows: list[list[str]], places: list[int]) -> pl.DataFrame:
         columns = [
-            pl.Series(name, [row[position] for row in rows], dtype=pl.String)
-            for name, position in self.columns
+            pl.Series(name, [row[index] for row in rows], dtype=pl.String)
+            for index, (name, _) in enumerate(self.columns)
         ]
-        return pl.DataFrame([*columns, pl.Series(LINE, places, dtype=pl.UInt64)]), dead
+        return pl.DataFrame([*columns, pl.Series(LINE, places, dtype=pl.UInt64)])
 
     def _problem(self, record: Record, valid: bool) -> str:
         fields = record.fields
@@ -92,7 +108,7 @@ class FieldReader:
 
     def _is_regular(self, data: bytes, lines: int, quoted: bool) -> bool:
         """Whether every line has the right number of fields, given that Polars then refuses more of them."""
-        if data.startswith(BYTE_ORDER_MARK) or looks_compressed(data):
+        if data.startswith(BYTE_ORDER_MARK) or looks_compressed(data) or has_long_line(data):
             return False
         if data.count(b"\r") != data.count(b"\r\n"):
             return False
@@ -128,10 +144,10 @@ def _filled_lines(piece: Piece) -> tuple[bytes, pl.Series]:
     if data[:1] not in (b"\r", b"\n", b"") and b"\n\n" not in data and b"\n\r\n" not in data:
         end = first + data.count(b"\n") + (not data.endswith(b"\n"))
         return data, pl.int_range(first, end, dtype=pl.UInt64, eager=True).alias(LINE)
-    filled = [(line, raw) for line, raw in enumerate(data.split(b"\n"), first) if raw not in (b"", b"\r")]
-    return b"\n".join(raw for _, raw in filled), pl.Series(
-        LINE, [line for line, _ in filled], dtype=pl.UInt64
-    )
+    filled = [
+        (line, raw) for line, raw in enumerate(BytesIO(data), first) if raw.rstrip(b"\n") not in (b"", b"\r")
+    ]
+    return b"".join(raw for _, raw in filled), pl.Series(LINE, [line for line, _ in filled], dtype=pl.UInt64)
 
 
 def _has_too_long(column: pl.Series) -> bool:

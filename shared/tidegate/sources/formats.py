@@ -17,6 +17,9 @@ __all__ = ["Format", "check_schema", "read_records"]
 
 Format = Literal["json", "csv", "parquet"]
 
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
+"""Byte order marks that no UTF-8 begins with."""
+
 
 def read_records(
     name: str,
@@ -44,6 +47,8 @@ def read_records(
     """
     try:
         content = decompress(name, data, max_bytes)
+        if format != "parquet" and content.startswith(_UTF_16):
+            raise UnreadableFile("the file is UTF-16 or UTF-32; write it as UTF-8")
         if format == "json":
             return read_json_lines(content, schema)
         if format == "csv":

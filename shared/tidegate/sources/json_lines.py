@@ -4,7 +4,7 @@
 
 - Missing keys and `null` are null; keys outside the schema are ignored; of equal keys the first counts.
 - Values follow `values.json_reader`. `NaN` and `Infinity` are no JSON, wherever they stand.
-- Nesting goes `MAX_NESTING` levels deep at most.
+- Nesting goes `MAX_NESTING` levels deep at most, and a line has `RECORD_BYTES` at most.
 - A line of spaces, tabs and carriage returns is blank and no record. A byte order mark may open the file.
 
 `_fast` gives the same rows with Polars' multi-threaded parser. It leaves to the other whatever that parser
@@ -16,19 +16,31 @@ import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 
 import polars as pl
 
+from tidegate.limits import RECORD_BYTES
 from tidegate.sources import iso8601
 from tidegate.sources.compression import looks_compressed
-from tidegate.sources.pieces import Piece, Result, read_pieces
-from tidegate.sources.records import BYTE_ORDER_MARK, LINE, DeadLetter, Records, empty_frame, readable
+from tidegate.sources.pieces import Piece, Result, has_long_line, lines_at, read_pieces
+from tidegate.sources.records import (
+    BYTE_ORDER_MARK,
+    LINE,
+    TOO_LONG,
+    DeadLetter,
+    Records,
+    check_dead_letters,
+    empty_frame,
+    readable,
+)
 from tidegate.sources.values import INTEGERS, Value, json_reader, series, stored, within
 
 MAX_NESTING = 100
 """Levels of objects and lists in one record; Python's decoder needs stack for each."""
 
 _BLANK = b" \t\r"
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 # It matches at every quote, closed or not, so that the time stays linear.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)')
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -41,14 +53,19 @@ _REFUSALS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
 def read_json_lines(data: bytes, schema: Mapping[str, pl.DataType]) -> Records:
-    """The records of an uncompressed NDJSON file."""
+    """The records of an uncompressed NDJSON file.
+
+    Raises:
+        UnreadableFile: Too many of the lines cannot be read.
+    """
     content = data.removeprefix(BYTE_ORDER_MARK)
     slow = _SlowReader(schema)
     frame, dead = read_pieces(Piece(content, 1), lambda piece: _fast(piece, schema, slow), slow.read)
 
     def texts(lines: Sequence[int]) -> list[str]:
-        raw = content.split(b"\n")
-        return [readable(raw[line - 1].removesuffix(b"\r")) for line in lines]
+        wanted = sorted(set(lines))
+        found = dict(zip(wanted, lines_at(content, wanted), strict=True))
+        return [readable(found[line].removesuffix(b"\r")) for line in lines]
 
     return Records(frame, dead, texts)
 
@@ -79,6 +96,7 @@ class _SlowReader:
                 places.append(line)
             except ValueError as error:
                 dead.append(DeadLetter(line, str(error), readable(raw.removesuffix(b"\r"))))
+                check_dead_letters(len(dead))
         columns = [
             series(name, [row[index] for row in rows], dtype)
             for index, (name, dtype) in enumerate(self._schema.items())
@@ -99,8 +117,10 @@ def _decode(raw: bytes) -> dict[str, object]:
     """The object of one line.
 
     Raises:
-        ValueError: The line is no JSON object in UTF-8, or nested too deeply.
+        ValueError: The line is no JSON object in UTF-8, too long, or nested too deeply.
     """
+    if len(raw) > RECORD_BYTES:
+        raise ValueError(TOO_LONG)
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
@@ -120,12 +140,12 @@ def _nested_too_deeply(raw: bytes) -> bool:
     if raw.count(b"{") + raw.count(b"[") <= MAX_NESTING:
         return False
     depth = 0
-    for byte in _STRING.sub(b"", raw):
+    for byte in _STRING.sub(b"", raw).translate(None, _NO_BRACKETS):
         if byte in b"{[":
             depth += 1
             if depth > MAX_NESTING:
                 return True
-        elif byte in b"}]":
+        else:
             depth -= 1
     return False
 
@@ -152,7 +172,7 @@ def _fast(piece: Piece, schema: Mapping[str, pl.DataType], slow: _SlowReader) ->
     """The records of a piece without a line that is no JSON; None when there may be one."""
     if not piece.data.strip(b"\n"):
         return empty_frame(schema), []
-    if looks_compressed(piece.data) or _half_surrogates(piece.data):
+    if looks_compressed(piece.data) or has_long_line(piece.data) or _half_surrogates(piece.data):
         return None
     parsed, doubt = _parse(piece.data, {name: _read_as(name, dtype, piece) for name, dtype in schema.items()})
     # Only a row without doubt is sure to be an object.
@@ -176,9 +196,9 @@ def _fast(piece: Piece, schema: Mapping[str, pl.DataType], slow: _SlowReader) ->
 
 def _settled(frame: pl.DataFrame, doubt: pl.Series, piece: Piece, slow: _SlowReader) -> Result:
     """The frame with the rows in doubt read by the slow reader."""
-    raw = piece.data.split(b"\n")
-    doubtful = frame.filter(doubt)[LINE]
-    again, dead = slow.read_lines((line, raw[line - piece.first_line]) for line in doubtful)
+    doubtful = frame.filter(doubt)[LINE].to_list()
+    lines = lines_at(piece.data, (line - piece.first_line + 1 for line in doubtful))
+    again, dead = slow.read_lines(zip(doubtful, lines, strict=True))
     return pl.concat([frame.filter(~doubt), again]).sort(LINE), dead
 
 
@@ -256,7 +276,7 @@ def _line_numbers(piece: Piece, records: int) -> pl.Series | None:
     first = piece.first_line
     if lines == records:
         return pl.int_range(first, first + lines, dtype=pl.UInt64, eager=True).alias(LINE)
-    filled = [line for line, raw in enumerate(piece.data.split(b"\n"), first) if raw.strip(_BLANK)]
+    filled = [line for line, raw in enumerate(BytesIO(piece.data), first) if raw.strip(b"\n" + _BLANK)]
     return pl.Series(LINE, filled, dtype=pl.UInt64) if len(filled) == records else None
 
 

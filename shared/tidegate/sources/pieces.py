@@ -5,12 +5,15 @@ it declines is cut into pieces and tried again, down to pieces so small that the
 reason for every line, takes them. One bad line in 100 MB costs about one more pass over the file.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
+from itertools import islice
 
 import polars as pl
 
-from tidegate.sources.records import DeadLetter
+from tidegate.limits import RECORD_BYTES
+from tidegate.sources.records import DeadLetter, check_dead_letters
 
 _SMALL_BYTES = 16 * 1024
 _CUTS = 32
@@ -37,10 +40,35 @@ def read_pieces(
         piece: What to read.
         fast: Reads a piece as `slow` would, or declines with None.
         slow: Reads any piece.
+
+    Raises:
+        UnreadableFile: Too many of the records cannot be read.
     """
-    results = list(_results(piece, fast, slow))
+    results = []
+    bad = 0
+    for result in _results(piece, fast, slow):
+        results.append(result)
+        bad += len(result[1])
+        check_dead_letters(bad)
     frame = pl.concat([frame for frame, _ in results]) if len(results) > 1 else results[0][0]
     return frame, [letter for _, dead in results for letter in dead]
+
+
+def has_long_line(data: bytes) -> bool:
+    """Whether a line is longer than a record may be."""
+    start = 0
+    while len(data) - start > RECORD_BYTES:
+        start = data.rfind(b"\n", start, start + RECORD_BYTES + 1) + 1 or len(data) + 1
+    return start > len(data)
+
+
+def lines_at(data: bytes, numbers: Iterable[int]) -> Iterator[bytes]:
+    """The lines with these numbers, from 1 and ascending, without their LF; empty past the end."""
+    rest = BytesIO(data)
+    before = 0
+    for number in numbers:
+        yield next(islice(rest, number - before - 1, None), b"").removesuffix(b"\n")
+        before = number
 
 
 def _results(

@@ -5,11 +5,16 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from tidegate.limits import DEAD_LETTER_REASON, DEAD_LETTERS_PER_FILE, RECORD_BYTES
+
 LINE = "__line"
 """The column with a record's place: the 1-based line where it starts, or in Parquet its row from 1."""
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 """It may open a file of text, and is no part of it."""
+
+TOO_LONG = f"the record has more than {RECORD_BYTES:,} bytes"
+"""The reason of a dead letter that nobody tried to read."""
 
 WHOLE_FILE = 0
 """The line of a dead letter that stands for a whole file."""
@@ -90,6 +95,25 @@ def empty_frame(schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
     return pl.DataFrame(schema={**schema, LINE: pl.UInt64()})
 
 
+def check_dead_letters(count: int) -> None:
+    """Refuses a file once it has too many records that cannot be read.
+
+    Raises:
+        UnreadableFile: There are more than `DEAD_LETTERS_PER_FILE`.
+    """
+    if count > DEAD_LETTERS_PER_FILE:
+        raise UnreadableFile(
+            f"more than {DEAD_LETTERS_PER_FILE:,} of its records cannot be read; is it of another format? "
+            "Correct it and upload it again, in parts if there is no end of bad records"
+        )
+
+
 def unreadable(schema: Mapping[str, pl.DataType], reason: str) -> Records:
     """The records of a file that cannot be read at all: none, and one dead letter."""
-    return Records(empty_frame(schema), [DeadLetter(WHOLE_FILE, reason, "")], lambda lines: [""] * len(lines))
+    letter = DeadLetter(WHOLE_FILE, shortened(reason), "")
+    return Records(empty_frame(schema), [letter], lambda lines: [""] * len(lines))
+
+
+def shortened(reason: str) -> str:
+    """A reason that quotes what may be long, cut at `DEAD_LETTER_REASON`."""
+    return reason if len(reason) <= DEAD_LETTER_REASON else f"{reason[: DEAD_LETTER_REASON - 3]}..."

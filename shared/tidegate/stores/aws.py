@@ -6,6 +6,7 @@ The only import of boto3. Objects have a file of their own (`s3`), since map and
 import random
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import boto3
@@ -126,8 +127,9 @@ class StateMachine:
         self._arn = arn
 
     def start(self, execution: str) -> None:
-        """Starts an execution under a name that is used once."""
-        self._client.start_execution(stateMachineArn=self._arn, name=execution, input="{}")
+        """Starts an execution, unless one of this name was started before."""
+        with suppress(self._client.exceptions.ExecutionAlreadyExists):
+            self._client.start_execution(stateMachineArn=self._arn, name=execution, input="{}")
 
 
 def _condition(write: Put) -> dict[str, Any]:

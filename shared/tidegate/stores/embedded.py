@@ -1,5 +1,6 @@
 """The ports on one machine: local files through obstore, rows in SQLite. No cloud, no server."""
 
+import errno
 import json
 import os
 import re
@@ -20,6 +21,9 @@ from tidegate.stores.rows import changed, check_expected
 _UNFINISHED = re.compile(r".+#\d+")
 """What obstore calls a file while it writes it, before it links it under its name."""
 
+_FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
+"""What SQLite says when the disk is full: of the file, and of the index of its write-ahead log."""
+
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
@@ -27,7 +31,8 @@ class LocalObjects:
     """Files below a folder.
 
     A file's version is its time of change and its size. Links that lead out of the folder are not
-    followed, nor are links to folders.
+    followed, nor are links to folders. A key is the path of a file as it is listed: one with empty parts, `.`
+    or `..`, which a file system would take for the name of another file, names none.
     """
 
     def __init__(self, root: Path) -> None:
@@ -59,6 +64,8 @@ class LocalObjects:
             return [bytes(part) for part in self._store.get_ranges(key, starts=starts, lengths=lengths)]
         except FileNotFoundError:
             raise ObjectNotFound(f"there is no file {path}") from None
+        except ValueError:
+            raise self._no_name(key) from None
         except BaseError as error:
             raise _failed(path, "read", error) from None
 
@@ -80,6 +87,8 @@ class LocalObjects:
             self._store.put(key, data, mode=mode)
         except AlreadyExistsError:
             raise
+        except ValueError:
+            raise self._no_name(key) from None
         except (BaseError, OSError) as error:
             raise _failed(path, "written", error) from None
 
@@ -101,14 +110,18 @@ class LocalObjects:
 
     def _path(self, key: str) -> Path:
         path = self._root / key
-        hostile = key.startswith("/") or "\0" in key or ".." in Path(key).parts
         try:
-            inside = not hostile and self._leads_inside(path)
+            inside = not key or (_is_plain(key) and self._leads_inside(path))
         except OSError as error:
-            raise _failed(path, "read", error) from None
+            if error.errno != errno.ENAMETOOLONG:
+                raise _failed(path, "read", error) from None
+            inside = False
         if not inside:
-            raise ObjectNotFound(f"{key!r} is no name of a file below {self._root}")
+            raise self._no_name(key)
         return path
+
+    def _no_name(self, key: str) -> ObjectNotFound:
+        return ObjectNotFound(f"{key!r} is no name of a file below {self._root}")
 
     def _leads_inside(self, path: Path) -> bool:
         """Whether a path stays below the root when its links are followed."""
@@ -223,8 +236,11 @@ class SqliteTable:
             except sqlite3.ProgrammingError:
                 raise
             except sqlite3.DatabaseError as error:
+                reason = str(error)
+                if getattr(error, "sqlite_errorname", "") in _FULL:
+                    reason = os.strerror(errno.ENOSPC)
                 raise TidegateError(
-                    f"{self._path} cannot be used: {error}; mend that and run again"
+                    f"{self._path} cannot be used: {reason}; mend that and run again"
                 ) from None
 
     def _apply(self, writes: Sequence[Put | Delete | Add]) -> None:
@@ -242,6 +258,17 @@ class SqliteTable:
     def _row(self, key: str) -> Row | None:
         found = self._connection.execute("SELECT body FROM rows WHERE key = ?", (key,)).fetchone()
         return None if found is None else json.loads(found[0])
+
+
+def _is_plain(key: str) -> bool:
+    """Whether a key says its file's path in the one way in which it is listed."""
+    if "\0" in key or not {"", ".", ".."}.isdisjoint(key.split("/")):
+        return False
+    try:
+        os.fsencode(key)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _remove(path: Path) -> None:

@@ -36,6 +36,8 @@ class S3Objects:
         if version is not None:
             options = {"if_match": version} if version.startswith('"') else {"version": version}
         with self._reached(key, "read"):
+            if key != key.strip("/"):
+                raise ValueError("obstore drops a slash at its ends, and would read another object")
             try:
                 return bytes(self._store.get(key, options=options).bytes())
             except (FileNotFoundError, NotFoundError, PreconditionError):
@@ -43,8 +45,6 @@ class S3Objects:
                     f"there is no object s3://{self._bucket}/{key}"
                     + (f" of version {version}" if version else "")
                 ) from None
-            except ValueError as error:
-                raise ObjectNotFound(f"the key {key!r} cannot be addressed: {error}") from None
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """See `Objects.get_ranges`."""
@@ -110,6 +110,9 @@ class S3Objects:
         # obstore's errors go on for pages; their first line says what happened.
         try:
             yield
+        except ValueError as error:
+            # Parts that are empty, `.` or `..`, characters that control, half surrogate pairs.
+            raise ObjectNotFound(f"the key {key!r} cannot be addressed: {error}") from None
         except (BaseError, OSError) as error:
             reason = str(error).split("\n", maxsplit=1)[0]
             raise TidegateError(

@@ -1,0 +1,67 @@
+"""The next action of a coordinator that others may run beside, as executions of the state machine do."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tidegate.epochs import lease
+from tidegate.epochs.machine import Coordinator, Event, event_of
+from tidegate.epochs.record import EpochRecord
+from tidegate.limits import RECONCILE_EVERY, SWEEP_EVERY
+from tidegate.stores.ports import Clock, Table
+
+HOUSEKEEPING = {Event.UNLISTED: RECONCILE_EVERY, Event.UNSWEPT: SWEEP_EVERY}
+"""What is done beside the epochs, and how often at most, microseconds; only while a coordinator is awake."""
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a coordinator does next.
+
+    Attributes:
+        event: How planning ended.
+        record: Of the epoch that is to be run.
+        wait: How long to stand by, microseconds.
+    """
+
+    event: Event
+    record: EpochRecord | None = None
+    wait: int = 0
+
+
+def next_action(
+    coordinator: Coordinator,
+    table: Table,
+    holder: str,
+    clock: Clock,
+    housekeeping: Mapping[Event, int] = HOUSEKEEPING,
+) -> Action:
+    """What a coordinator does next that others may run beside.
+
+    It goes idle only if nothing waits. If another one holds the lease it stands by: who holds it may be a
+    planning function whose own execution has ended long ago, and nobody would run what that one froze.
+
+    Housekeeping is marked before it is done: if it fails again and again, epochs go on, and it is tried again
+    when it is due the next time.
+
+    Args:
+        coordinator: Of the pipeline.
+        table: The pipeline's rows.
+        holder: The coordinator's name for the lease.
+        clock: The machine's clock.
+        housekeeping: What is done beside the epochs, and how often at most, microseconds.
+    """
+    while True:
+        now = clock.now()
+        held = lease.acquire(table, holder, now)
+        if held is None:
+            return Action(Event.HELD, wait=lease.read(table).remaining(now))
+        for duty, every in housekeeping.items():
+            # A clock that was set back must not put it off.
+            if abs(now - held.moment(duty.value)) >= every:
+                lease.note(table, duty.value, now)
+                return Action(duty)
+        record = coordinator.plan()
+        if record is not None:
+            return Action(event_of(record), record)
+        if lease.release(table, held):
+            return Action(Event.NOTHING)

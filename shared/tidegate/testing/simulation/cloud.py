@@ -1,0 +1,271 @@
+"""The simulated services around the functions: uploads, their events, invocations, executions."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tidegate.epochs import paths
+from tidegate.epochs.action import HOUSEKEEPING
+from tidegate.epochs.head import Head
+from tidegate.epochs.machine import Event
+from tidegate.epochs.record import Limits
+from tidegate.epochs.result import Task
+from tidegate.epochs.tasks import TaskStores, run_task
+from tidegate.errors import TidegateError
+from tidegate.plan import Plan
+from tidegate.runtime.control_plane import Answer, ControlPlane
+from tidegate.stores.memory import MemoryTable
+from tidegate.testing.faults import Crash
+from tidegate.testing.simulation.faults import HOUR, MINUTE
+from tidegate.testing.simulation.ports import (
+    Bucket,
+    Line,
+    SimulatedClock,
+    SimulatedObjects,
+    SimulatedTable,
+    Universe,
+)
+from tidegate.testing.simulation.scheduler import SECOND, Process
+from tidegate.testing.simulation.state_machine import Definition, StateFailed, StateMachine
+
+TIMEOUTS = {"map": 5 * MINUTE, "reduce": 5 * MINUTE, "epoch": 5 * MINUTE, "sweep": 5 * MINUTE}
+"""How long a function may run; all others half a minute."""
+
+RECEIVES = 5
+"""How often a message is handed out before it is given up."""
+
+VISIBILITY = 3 * MINUTE
+"""How long a message stays hidden that a function failed on."""
+
+Message = tuple[str, str, int]
+"""What an upload's event says: key, version, size."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a deployment is given.
+
+    Attributes:
+        limits: One of them for each process that starts.
+        swept_after: How old an object must be before it is swept, microseconds.
+        swept_every: How often, at most, old epochs are swept, microseconds.
+        epochs_kept: Epochs before the head that are not swept.
+    """
+
+    limits: Sequence[Limits]
+    swept_after: int
+    swept_every: int
+    epochs_kept: int
+
+
+@dataclass
+class Cloud:
+    """A deployment of a pipeline in a universe of its own.
+
+    Args:
+        universe: The clock, the faults, the history.
+        definition: Of the state machine.
+        plan: The deployed pipeline's.
+        rebuilt: The same pipeline in another build.
+        incompatible: A pipeline of the same name whose state has another meaning.
+        settings: Of the deployment.
+
+    Attributes:
+        broken: Executions that failed, or were stopped.
+        given_up: Events that every intake failed on; a queue for dead letters keeps them, and an alarm tells.
+        committed: Is called whenever the head moved.
+    """
+
+    universe: Universe
+    definition: Definition
+    plan: Plan
+    rebuilt: Plan
+    incompatible: Plan
+    settings: Settings
+    input: Bucket = field(default_factory=lambda: Bucket("input"))
+    state: Bucket = field(default_factory=lambda: Bucket("state"))
+    output: Bucket = field(default_factory=lambda: Bucket("output"))
+    table: MemoryTable = field(default_factory=MemoryTable)
+    broken: list[str] = field(default_factory=list)
+    given_up: list[str] = field(default_factory=list)
+    committed: Callable[[Head], None] = lambda head: None
+    _executions: set[str] = field(default_factory=set)
+    _numbers: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def head(self) -> Head | None:
+        """The head as it is."""
+        row = self.table.get(paths.HEAD)
+        return None if row is None else Head.of(row)
+
+    # What happens outside of the system
+
+    def upload(self, key: str, data: bytes) -> None:
+        """Somebody uploads an object; its events come, or not."""
+        chaos, universe = self.universe.chaos, self.universe
+        stored = self.input.put(key, data, universe.scheduler.moment)
+        universe.note("uploader", f"uploads {key}", stored.version)
+        message = (key, stored.version, len(data))
+        if chaos.strikes("lost_event"):
+            universe.note("uploader", f"event of {key}", "lost")
+            return
+        copies = 1 + (chaos.stream("copies").randint(1, 4) if chaos.strikes("duplicate_event") else 0)
+        for _ in range(copies):
+            chance = chaos.stream("delays")
+            delay = (
+                chance.randrange(2 * HOUR) if chaos.strikes("late_event") else chance.randrange(3 * SECOND)
+            )
+            universe.scheduler.spawn(self._name("event"), lambda: self._deliver(message), after=delay)
+
+    def operator_starts(self) -> None:
+        """Somebody starts an execution by hand."""
+        self._start(f"by-hand-{self._number('by-hand')}")
+
+    # Queue, invocations, executions
+
+    def _deliver(self, message: Message) -> None:
+        scheduler = self.universe.scheduler
+        for _ in range(RECEIVES):
+            try:
+                self._invoke("intake", {"messages": [message]})
+            except StateFailed:
+                scheduler.sleep(VISIBILITY)
+            else:
+                return
+        self.universe.note(scheduler.current.name, f"event of {message[0]}", "given up")
+        self.given_up.append(message[0])
+
+    def _start(self, name: str) -> None:
+        if name in self._executions:
+            return
+        self._executions.add(name)
+        chaos, scheduler = self.universe.chaos, self.universe.scheduler
+
+        def run() -> None:
+            machine = StateMachine(
+                self.definition, scheduler, chaos.stream("jitter"), f"arn:{name}", self._invoke
+            )
+            self.universe.note(process.name, "begins")
+            try:
+                machine.run({})
+            except StateFailed as error:
+                self.broken.append(name)
+                self.universe.note(process.name, "fails", str(error))
+            else:
+                self.universe.note(process.name, "ends")
+
+        process = scheduler.spawn(f"execution {name}", run)
+        if chaos.strikes("abort"):
+            scheduler.spawn(
+                self._name("abort"),
+                lambda: self._abort(process),
+                after=chaos.stream("aborts").randrange(MINUTE),
+            )
+
+    def _abort(self, execution: Process) -> None:
+        if execution.alive:
+            self.broken.append(execution.name)
+            self.universe.note(execution.name, "is stopped")
+            self.universe.scheduler.kill(execution)
+
+    def _invoke(self, function: str, payload: dict[str, Any]) -> Any:
+        """Invokes a function and waits for its answer.
+
+        Raises:
+            StateFailed: It failed, took too long, or its answer was lost.
+        """
+        chaos, scheduler = self.universe.chaos, self.universe.scheduler
+        timeout = TIMEOUTS.get(function, 30 * SECOND)
+        process = self._spawn(function, payload, timeout)
+        if chaos.strikes("duplicate_call"):
+            self._spawn(function, payload, timeout)
+        patience = (
+            chaos.stream("patience").randrange(20 * SECOND) if chaos.strikes("lost_answer") else timeout
+        )
+        if not scheduler.wait(lambda: not process.alive, at_most=patience):
+            if patience < timeout:
+                self.universe.note(process.name, "its answer is lost")
+                raise StateFailed("Lambda.SdkClientException", process.name)
+            scheduler.kill(process)
+            raise StateFailed("Sandbox.Timedout", process.name)
+        if process.error is not None:
+            raise StateFailed(type(process.error).__name__, str(process.error))
+        return json.loads(json.dumps(process.result))
+
+    def _spawn(self, function: str, payload: dict[str, Any], timeout: int) -> Process:
+        chaos, scheduler = self.universe.chaos, self.universe.scheduler
+        skew = chaos.stream("clocks").randrange(-HOUR, HOUR) if chaos.strikes("skew") else 0
+        limits = self.settings.limits[0]
+        if chaos.strikes("layouts"):
+            limits = chaos.stream("limits").choice(self.settings.limits)
+        plan = self.plan
+        head = self.head
+        if head and head.epoch and chaos.strikes("upgrade"):
+            plan = chaos.stream("versions").choice((self.rebuilt, self.incompatible))
+
+        def run() -> Answer:
+            line = Line(self.universe, process, function, scheduler.moment + timeout)
+            line.may_write = plan is not self.incompatible
+            try:
+                return self._handle(function, payload, line, plan, limits)
+            except (TidegateError, Crash) as error:
+                self.universe.note(process.name, "fails", type(error).__name__)
+                raise
+            except Exception as error:
+                self.universe.violated(f"{process.name} raised {error!r}")
+                raise
+
+        process = scheduler.spawn(self._name(function), run, skew=skew, may_fail=True)
+        return process
+
+    def _handle(
+        self, function: str, payload: dict[str, Any], line: Line, plan: Plan, limits: Limits
+    ) -> Answer:
+        """What the handlers in `functions/` do with an event."""
+        if function in ("map", "reduce", "epoch"):
+            task = Task(payload["epoch"], payload.get("stage", "epoch"), payload.get("task", 0))
+            stores = TaskStores(
+                SimulatedObjects(self.input, line, versioned=True),
+                SimulatedObjects(self.state, line),
+                SimulatedObjects(self.output, line),
+            )
+            run_task(plan, stores, task, line.process.name.replace(" ", "-"))
+            if function != "epoch":
+                return {"epoch": task.epoch, "stage": task.stage, "task": task.number}
+        control = ControlPlane(
+            outline=plan.outline(),
+            table=SimulatedTable(self.table, line, self._changed),
+            state=SimulatedObjects(self.state, line),
+            uploads=SimulatedObjects(self.input, line, versioned=True),
+            input_bucket="input",
+            limits=limits,
+            clock=SimulatedClock(line),
+            start=lambda name: line.call("machine", "start", name, lambda: self._start(name)),
+            swept_after=self.settings.swept_after,
+            epochs_kept=self.settings.epochs_kept,
+            housekeeping={**HOUSEKEEPING, Event.UNSWEPT: self.settings.swept_every},
+        )
+        if function == "intake":
+            for key, version, size in payload["messages"]:
+                control.accept("input", key, version, size)
+            control.wake()
+            return {}
+        if function == "plan":
+            if payload["action"] == "release":
+                return control.release(payload["execution"])
+            return control.plan(payload["execution"], payload["history"])
+        if function in ("commit", "epoch"):
+            return control.commit(payload["epoch"])
+        return control.reconcile() if function == "reconcile" else control.sweep()
+
+    def _changed(self, keys: Sequence[str]) -> None:
+        if paths.HEAD in keys and self.head is not None:
+            self.committed(self.head)
+
+    def _name(self, kind: str) -> str:
+        return f"{kind} {self._number(kind)}"
+
+    def _number(self, kind: str) -> int:
+        self._numbers[kind] = self._numbers.get(kind, 0) + 1
+        return self._numbers[kind]

@@ -1,0 +1,252 @@
+"""What must hold in every run, whatever its pipeline is."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+from tidegate.epochs import paths
+from tidegate.epochs.head import Head
+from tidegate.epochs.intake import waiting
+from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
+from tidegate.epochs.record import EpochRecord
+from tidegate.epochs.result import TaskResult, result_key, tasks_of
+from tidegate.epochs.tasks import TaskStores, run_task
+from tidegate.errors import ObjectNotFound, TidegateError
+from tidegate.limits import LEASE
+from tidegate.references import checksum
+from tidegate.stores.ports import ObjectInfo
+from tidegate.testing.simulation.cloud import Cloud
+from tidegate.testing.simulation.ports import Bucket
+from tidegate.testing.simulation.scheduler import SECOND
+
+PROMPT = LEASE // 2
+"""How long an accepted object may wait where no process fails, microseconds."""
+
+
+class Archive:
+    """A bucket's objects, also those that were removed, and what is written beside them.
+
+    Args:
+        bucket: The bucket, which stays as it is.
+    """
+
+    def __init__(self, bucket: Bucket) -> None:
+        self._bucket = bucket
+        self.written: dict[str, bytes] = {}
+
+    def get(self, key: str, version: str | None = None) -> bytes:
+        """See `Objects.get`."""
+        if key in self.written:
+            return self.written[key]
+        for each in self._bucket.history.get(key, ()):
+            if version in (None, each.version):
+                return each.data
+        raise ObjectNotFound(f"there never was an object {key!r}")
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """See `Objects.get_ranges`."""
+        return [self.get(key)[offset : offset + length] for offset, length in ranges]
+
+    def put(self, key: str, data: bytes) -> None:
+        """See `Objects.put`."""
+        self.written[key] = data
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """See `Objects.put_if_absent`."""
+        return self.written.setdefault(key, data) is data
+
+    def list(self, folder: str) -> Iterable[ObjectInfo]:
+        """See `Objects.list`."""
+        keys = sorted({*self._bucket.history, *self.written})
+        return [ObjectInfo(each, 0, "", 0) for each in keys if each.startswith(f"{folder}/")]
+
+    def delete(self, keys: Sequence[str]) -> None:
+        """See `Objects.delete`; no task removes anything."""
+        raise NotImplementedError
+
+
+@dataclass
+class Watch:
+    """Looks at every move of the head, in the very moment, and checks the whole at the end.
+
+    Attributes:
+        cloud: The deployment.
+        manifests: What was committed, in order.
+        moments: When each of them was.
+    """
+
+    cloud: Cloud
+    manifests: list[Manifest] = field(default_factory=list)
+    moments: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.cloud.committed = self._committed
+
+    @property
+    def records(self) -> list[EpochRecord]:
+        """The records of the committed epochs."""
+        return [self._record(each) for each in self.manifests]
+
+    def _committed(self, head: Head) -> None:
+        violated = self.cloud.universe.violated
+        known = len(self.manifests)
+        if head.epoch not in (known, known + 1):
+            violated(f"the head went from epoch {known} to {head.epoch}")
+        if head.epoch != known + 1:
+            return
+        key, named = head.manifest
+        stored = self.cloud.state.current.get(key)
+        if stored is None or checksum(stored.data) != named:
+            violated(f"the head names {key}, which is not there, or is not what the head says")
+            return
+        manifest = Manifest.decode(key, stored.data)
+        self.manifests.append(manifest)
+        self.moments.append(self.cloud.universe.scheduler.moment)
+        published = self._published(head.epoch)
+        if set(published) != set(manifest.outputs):
+            violated(f"epoch {head.epoch} names {manifest.outputs}, and its tasks' results {list(published)}")
+        for name, staged in published.items():
+            output = self.cloud.output.current.get(name)
+            if output is None or checksum(output.data) != staged:
+                violated(f"epoch {head.epoch} is committed, and {name} is not there, or not of the winner")
+        self.check_state()
+
+    def _published(self, epoch: int) -> dict[str, str]:
+        """The output names of an epoch's task results, each with the checksum of what the winner staged."""
+        folder = paths.record(self.cloud.plan.name, epoch).removesuffix("record.json") + "results/"
+        results = [
+            TaskResult.decode(key, stored.data)
+            for key, stored in self.cloud.state.current.items()
+            if key.startswith(folder)
+        ]
+        return {each.name: each.staged.checksum for result in results for each in result.outputs}
+
+    def check_state(self) -> None:
+        """The state that the head names is there, and what it was."""
+        if not self.manifests:
+            return
+        for segment in self.manifests[-1].segments:
+            found = self.cloud.state.current.get(segment.ref.key)
+            if found is None or checksum(found.data) != segment.ref.checksum:
+                self.cloud.universe.violated(f"the state {segment.ref.key} is gone, or is not what it was")
+
+    def read_along(self) -> None:
+        """A reader: follows the head slowly, and must find all that a manifest names.
+
+        It may take as long as the sweep promises: some epochs, and until objects are old.
+        """
+        cloud, scheduler = self.cloud, self.cloud.universe.scheduler
+        chance = cloud.universe.chaos.stream("reader")
+        while scheduler.processes > 1:
+            head = cloud.head
+            if head is not None:
+                began = scheduler.moment
+                scheduler.sleep(chance.choice((0, SECOND, 600 * SECOND)))
+                self._read(head, began)
+            scheduler.sleep(chance.randrange(120) * SECOND)
+
+    def _read(self, head: Head, began: int) -> None:
+        cloud, scheduler = self.cloud, self.cloud.universe.scheduler
+        key = head.manifest[0]
+        now = cloud.head
+        kept = now is not None and now.epoch - head.epoch < cloud.settings.epochs_kept
+        if not kept and scheduler.moment - began >= cloud.settings.swept_after:
+            return
+        if key not in cloud.state.current:
+            cloud.universe.violated(f"a reader of epoch {head.epoch} does not find {key}")
+            return
+        manifest = Manifest.decode(key, cloud.state.current[key].data)
+        for segment in manifest.segments:
+            if segment.ref.key not in cloud.state.current:
+                cloud.universe.violated(f"a reader of epoch {head.epoch} does not find {segment.ref.key}")
+        for name in manifest.outputs:
+            if name not in cloud.output.current:
+                cloud.universe.violated(f"a reader of epoch {head.epoch} does not find {name}")
+
+    # At the end
+
+    def check_end(self) -> None:
+        """Nothing waits, nothing was lost or taken twice, and no output but the committed one is there."""
+        cloud = self.cloud
+        violated = cloud.universe.violated
+        self.check_state()
+        left = waiting(cloud.table, 1_000)
+        if left:
+            violated(f"these were accepted and never processed: {[each.object.key for each in left]}")
+        taken = Counter(
+            (each.object.key, each.object.version) for record in self.records for each in record.inputs
+        )
+        uploaded = {(key, each.version) for key, all_ in cloud.input.history.items() for each in all_}
+        if set(taken) != uploaded:
+            violated(f"uploads that no epoch took, or inputs that nobody uploaded: {set(taken) ^ uploaded}")
+        if taken and max(taken.values()) > 1:
+            violated(f"taken by more than one epoch: {[key for key, n in taken.items() if n > 1]}")
+        named = {name for each in self.manifests for name in each.outputs}
+        if named != set(cloud.output.current):
+            violated(
+                f"output that no manifest names, or that is missing: {named ^ set(cloud.output.current)}"
+            )
+
+    def check_promptness(self) -> None:
+        """Where no process fails, what was accepted is committed long before a lease runs out.
+
+        A wake-up that is lost shows as this, for a coordinator that stands by mends it then.
+        """
+        for record, moment in zip(self.records, self.moments, strict=True):
+            for each in record.inputs:
+                waited = moment - each.moment
+                if waited > PROMPT:
+                    self.cloud.universe.violated(f"{each.object.key} waited for {waited // SECOND} seconds")
+
+    def replay(self) -> None:
+        """The committed records, one after the other and undisturbed, give the same bytes."""
+        previous: Manifest | None = None
+        for manifest in self.manifests:
+            try:
+                self._replay(self._record(manifest), previous, manifest)
+            except TidegateError as error:
+                self.cloud.universe.violated(f"epoch {manifest.epoch} cannot be replayed: {error!r}")
+                return
+            previous = manifest
+
+    def _replay(self, record: EpochRecord, previous: Manifest | None, committed: Manifest) -> None:
+        cloud = self.cloud
+        named = read_manifest(Archive(cloud.state), record.previous)
+        if named != previous:
+            cloud.universe.violated(f"epoch {record.epoch} was not frozen on top of epoch {record.epoch - 1}")
+        state, output = _without_results(cloud.state), Archive(Bucket("output"))
+        stores = TaskStores(Archive(cloud.input), state, output)
+        stages = (
+            (("epoch", 1),)
+            if record.layout.small
+            else (("map", len(record.layout.slices)), ("reduce", len(record.layout.ranges)))
+        )
+        results: list[TaskResult] = []
+        for stage, count in stages:
+            for task in tasks_of(record.epoch, stage, count):
+                run_task(cloud.plan, stores, task, "replay")
+                key = result_key(record.pipeline, task)
+                results.append(TaskResult.decode(key, state.get(key)))
+        replayed = build_manifest(record, previous, results)
+        if _content(replayed) != _content(committed):
+            cloud.universe.violated(
+                f"epoch {record.epoch} replayed is {_content(replayed)}, and was {_content(committed)}"
+            )
+        for name in committed.outputs:
+            if output.written.get(name) != cloud.output.current[name].data:
+                cloud.universe.violated(f"{name} replayed holds something else")
+
+    def _record(self, manifest: Manifest) -> EpochRecord:
+        key = paths.record(manifest.pipeline, manifest.epoch)
+        return EpochRecord.decode(key, self.cloud.state.history[key][0].data)
+
+
+def _without_results(bucket: Bucket) -> Archive:
+    kept = {key: all_ for key, all_ in bucket.history.items() if "/results/" not in key}
+    return Archive(replace(bucket, history=kept))
+
+
+def _content(manifest: Manifest) -> Manifest:
+    """A manifest without the names that attempts gave their objects; checksums stay."""
+    segments = [replace(each, ref=replace(each.ref, key="")) for each in manifest.segments]
+    return replace(manifest, segments=tuple(segments))

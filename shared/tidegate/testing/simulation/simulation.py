@@ -1,0 +1,173 @@
+"""One run: a scenario, a seed, and all oracles."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from random import Random
+
+from tidegate.epochs.intake import waiting
+from tidegate.plan import Plan
+from tidegate.testing.simulation.cloud import Cloud, Settings
+from tidegate.testing.simulation.faults import HARMLESS, HOUR, Chaos, Faults
+from tidegate.testing.simulation.oracles import Watch
+from tidegate.testing.simulation.ports import Step, Universe
+from tidegate.testing.simulation.scheduler import Livelock, Scheduler
+from tidegate.testing.simulation.state_machine import Definition
+
+TURNS = 40_000
+"""Turns after which a run counts as one that never ends; a usual one has some hundred to some thousand."""
+
+START = 1_750_000_000_000_000
+"""When a run begins, microseconds since 1970."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A file that arrives.
+
+    Attributes:
+        after: How long after the one before, microseconds.
+    """
+
+    after: int
+    key: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is deployed and what arrives.
+
+    Attributes:
+        plan: The deployed pipeline's.
+        rebuilt: The same pipeline in another build.
+        incompatible: A pipeline of the same name whose state has another meaning.
+        settings: Of the deployment.
+        uploads: What arrives, in order, while things go wrong.
+        flush: What arrives at last, when all is well again; far enough ahead to end all windows.
+        repeatable: Whether the pipeline's own functions give the same each time. If not, a replay gives
+            other bytes, and yet each task has one result.
+    """
+
+    plan: Plan
+    rebuilt: Plan
+    incompatible: Plan
+    settings: Settings
+    uploads: Sequence[Upload]
+    flush: Upload
+    repeatable: bool = True
+
+
+@dataclass
+class Run:
+    """What a run did.
+
+    Attributes:
+        cloud: As it is at the end.
+        watch: What was committed.
+        violations: The promises that were broken; empty if all held.
+        happened: How often each fault happened.
+        turns: Turns of the scheduler.
+    """
+
+    seed: str
+    faults: Faults
+    cloud: Cloud
+    watch: Watch
+    violations: list[str]
+    happened: dict[str, int]
+    turns: int
+
+    @property
+    def steps(self) -> list[Step]:
+        """The history."""
+        return self.cloud.universe.steps
+
+    def digest(self) -> str:
+        """The same for two runs only if they went the same way and left the same."""
+        hashed = blake2b(digest_size=16)
+        hashed.update(repr([(e.moment, e.process, e.what, e.outcome) for e in self.steps]).encode())
+        for bucket in (self.cloud.input, self.cloud.state, self.cloud.output):
+            hashed.update(repr(sorted(bucket.history.items())).encode())
+        hashed.update(repr(self.cloud.table.query("", 100_000)).encode())
+        return hashed.hexdigest()
+
+
+@dataclass
+class Simulation:
+    """A run at work.
+
+    Args:
+        seed: Decides everything that the scenario leaves open.
+        scenario: What is deployed and what arrives.
+        faults: What may go wrong.
+        definition: Of the state machine.
+    """
+
+    seed: str
+    scenario: Scenario
+    faults: Faults
+    definition: Definition
+    _universe: Universe = field(init=False)
+
+    def run(self) -> Run:
+        """Runs until nothing is left to do, heals everything, runs again, and asks the oracles."""
+        scenario, chaos = self.scenario, Chaos(self.seed, self.faults)
+        scheduler = Scheduler(Random(f"{self.seed}/turns"), START, TURNS)  # noqa: S311  (repeatable, not secret)
+        universe = self._universe = Universe(scheduler, chaos)
+        cloud = Cloud(
+            universe,
+            self.definition,
+            scenario.plan,
+            scenario.rebuilt,
+            scenario.incompatible,
+            scenario.settings,
+        )
+        watch = Watch(cloud)
+        try:
+            self._disturbed(cloud, watch)
+            self._healed(cloud, watch)
+        except Livelock as error:
+            universe.violated(str(error))
+        else:
+            watch.check_end()
+            if not set(self.faults.on) - HARMLESS:
+                watch.check_promptness()
+            if scenario.repeatable:
+                watch.replay()
+        return Run(
+            self.seed, self.faults, cloud, watch, universe.violations, dict(chaos.happened), scheduler.turns
+        )
+
+    def _disturbed(self, cloud: Cloud, watch: Watch) -> None:
+        universe, scheduler = self._universe, self._universe.scheduler
+
+        def upload_all() -> None:
+            for each in self.scenario.uploads:
+                scheduler.sleep(each.after)
+                cloud.upload(each.key, each.data)
+                if universe.chaos.strikes("second_coordinator"):
+                    cloud.operator_starts()
+
+        scheduler.spawn("uploader", upload_all)
+        scheduler.spawn("reader", watch.read_along)
+        scheduler.run()
+        left = waiting(cloud.table, 1_000)
+        if left and not cloud.broken and not cloud.given_up:
+            universe.violated(f"a wake-up was lost: nothing runs, and {len(left)} objects wait")
+
+    def _healed(self, cloud: Cloud, watch: Watch) -> None:
+        universe, scheduler = self._universe, self._universe.scheduler
+        universe.chaos.heal()
+        universe.note("oracle", "all faults end")
+        # Past every lease, and past the time for the next listing.
+        scheduler.moment += 3 * HOUR
+        broken = len(cloud.broken)
+        scheduler.spawn("operator", cloud.operator_starts)
+        scheduler.run()
+        flush = self.scenario.flush
+        scheduler.spawn("uploader", lambda: cloud.upload(flush.key, flush.data))
+        scheduler.spawn("reader", watch.read_along)
+        scheduler.run()
+        if len(cloud.broken) > broken:
+            universe.violated(f"with no fault left these failed: {cloud.broken[broken:]}")

@@ -1,0 +1,12 @@
+BEGIN TRANSACTION;
+CREATE TABLE rows (key TEXT PRIMARY KEY, body TEXT) WITHOUT ROWID;
+INSERT INTO "rows" VALUES('head','{"checksum": "57398ea18593d61b5ebc98056068fae7", "epoch": 2, "fingerprint": "8efb99335f485dc1", "key_groups": 1024, "manifest": "everything/epochs/0000000002/manifest.json", "settled": 2}');
+INSERT INTO "rows" VALUES('pending#00001795411262560140-000000004-8b3b6cfa1df1','{"key": "scores/2-0.json", "size": 5057, "version": "1797a04f240eb915-13c1"}');
+INSERT INTO "rows" VALUES('pending#00001795411262560140-000000005-a498dce904da','{"key": "scores/2-1.json", "size": 1705, "version": "1797a04f5fa98315-6a9"}');
+INSERT INTO "rows" VALUES('seen#1c1a3d3436796b9c75a77bdf07f51c5b0124cf3c','{"position": "00001795411261453419-000000001-1c1a3d343679"}');
+INSERT INTO "rows" VALUES('seen#66179a1ace8827b4cee0373ca40c99f73856385e','{"position": "00001795411262021085-000000002-66179a1ace88"}');
+INSERT INTO "rows" VALUES('seen#683fe887ed34825cba6d93d9a118e7088c63957a','{"position": "00001795411262021085-000000003-683fe887ed34"}');
+INSERT INTO "rows" VALUES('seen#8b3b6cfa1df1756f840cb8e82c7afdab22f33f43','{"position": "00001795411262560140-000000004-8b3b6cfa1df1"}');
+INSERT INTO "rows" VALUES('seen#a498dce904daca408a7649a41071e5761f1a2615','{"position": "00001795411262560140-000000005-a498dce904da"}');
+INSERT INTO "rows" VALUES('seen#e8d73555c93bf03e9975fa3c8e6a2fadb51a38e7','{"position": "00001795411261453419-000000000-e8d73555c93b"}');
+COMMIT;

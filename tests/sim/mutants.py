@@ -1,0 +1,475 @@
+"""The tester is tested: plausible mistakes in the protocol, each of which the simulation must find.
+
+`python -m tests.sim.mutants` prints the table: after how many seeds each was found, and by which oracle.
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import polars as pl
+
+from tests.sim.seeds import simulate
+from tidegate.engine import key_groups, map_task
+from tidegate.engine.map_task import InputSlice
+from tidegate.epochs import action, intake, lease, machine, paths, sweep, tasks
+from tidegate.epochs.machine import Coordinator, Event
+from tidegate.epochs.result import TaskResult, result_key
+from tidegate.errors import ConditionFailed, ObjectNotFound
+from tidegate.outline import Outline
+from tidegate.references import KeyRange, ObjectRef, Segment
+from tidegate.runtime import control_plane
+from tidegate.stores.ports import ANYTHING, Delete, Put, Row
+from tidegate.testing.simulation.ports import SimulatedObjects, SimulatedTable
+
+MOST = 1_000
+"""Seeds within which a mutant must be found."""
+
+MUTANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {}
+
+
+def mutant(function: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]]:
+    """Registers a mutant under its function's name."""
+    MUTANTS[function.__name__.replace("_", " ")] = contextmanager(function)
+    return function
+
+
+def _create(
+    what: str, instead: Callable[[SimulatedObjects, str, bytes], bool]
+) -> AbstractContextManager[Any]:
+    """Another way to create the objects whose keys contain this."""
+    original = SimulatedObjects.put_if_absent
+
+    def put_if_absent(self: SimulatedObjects, key: str, data: bytes) -> bool:
+        return instead(self, key, data) if what in key else original(self, key, data)
+
+    return patch.object(SimulatedObjects, "put_if_absent", put_if_absent)
+
+
+def _plain_put(objects: SimulatedObjects, key: str, data: bytes) -> bool:
+    objects.put(key, data)
+    return True
+
+
+def _look_then_put(objects: SimulatedObjects, key: str, data: bytes) -> bool:
+    try:
+        objects.get(key)
+    except ObjectNotFound:
+        objects.put(key, data)
+        return True
+    return False
+
+
+@mutant
+def plain_put_of_the_epoch_record() -> Iterator[None]:
+    with _create("/record.json", _plain_put):
+        yield
+
+
+@mutant
+def plain_put_of_task_results() -> Iterator[None]:
+    with _create("/results/", _plain_put):
+        yield
+
+
+@mutant
+def look_and_then_put_the_epoch_record() -> Iterator[None]:
+    with _create("/record.json", _look_then_put):
+        yield
+
+
+@mutant
+def look_and_then_put_task_results() -> Iterator[None]:
+    with _create("/results/", _look_then_put):
+        yield
+
+
+@mutant
+def the_planner_goes_on_with_its_own_record() -> Iterator[None]:
+    original = Coordinator.plan
+
+    def plan(self: Coordinator, **how: Any) -> Any:
+        own: list[Any] = []
+        freeze = self._freeze
+
+        def remembered(*given: Any) -> Any:
+            own.append(freeze(*given))
+            return own[0]
+
+        with patch.object(self, "_freeze", remembered):
+            found = original(self, **how)
+        return own[0] if own else found
+
+    with patch.object(Coordinator, "plan", plan):
+        yield
+
+
+@mutant
+def no_stored_epoch_record() -> Iterator[None]:
+    """Every planner freezes anew, and the last one counts."""
+
+    def plan(self: Coordinator, **how: Any) -> Any:
+        record = self._freeze(self._settled(self._head()), close=False)
+        if record is not None:
+            self._objects.put(record.key, record.encode())
+        return record
+
+    with patch.object(Coordinator, "plan", plan):
+        yield
+
+
+@mutant
+def state_from_a_listing_and_not_from_the_manifest() -> Iterator[None]:
+    original = tasks.read_segments
+
+    def read_segments(objects: Any, segments: Sequence[Segment], *given: Any) -> Any:
+        folders = {segment.ref.key.rsplit("/", maxsplit=1)[0] for segment in segments}
+        listed = []
+        for folder in sorted(folders):
+            for each in objects.list(folder):
+                if each.key.endswith("state.parquet"):
+                    ref = ObjectRef.of(each.key, objects.get(each.key))
+                    named = next((s.range for s in segments if s.ref.key == each.key), KeyRange(0, 1_024))
+                    listed.append(Segment(ref, named, 0, 0))
+        return original(objects, listed, *given)
+
+    with patch.object(tasks, "read_segments", read_segments):
+        yield
+
+
+@mutant
+def commit_without_condition() -> Iterator[None]:
+    def put(key: str, row: Row, expected: Any = None) -> Put:
+        return Put(key, row, ANYTHING if key == paths.HEAD else expected)
+
+    with patch.object(machine, "Put", put):
+        yield
+
+
+@mutant
+def head_before_manifest() -> Iterator[None]:
+    """The manifest is written once the head has moved."""
+    original, late = SimulatedObjects.put_if_absent, SimulatedTable.write
+    waiting: dict[int, tuple[SimulatedObjects, str, bytes]] = {}
+
+    def put_if_absent(self: SimulatedObjects, key: str, data: bytes) -> bool:
+        if "/manifest.json" not in key:
+            return original(self, key, data)
+        waiting[id(self._line)] = (self, key, data)
+        return True
+
+    def write(self: SimulatedTable, *writes: Any) -> None:
+        late(self, *writes)
+        if id(self._line) in waiting:
+            original(*waiting.pop(id(self._line)))
+
+    with (
+        patch.object(SimulatedObjects, "put_if_absent", put_if_absent),
+        patch.object(SimulatedTable, "write", write),
+    ):
+        yield
+
+
+@mutant
+def inputs_leave_the_queue_when_they_are_frozen() -> Iterator[None]:
+    original = Coordinator._freeze
+
+    def freeze(self: Coordinator, *given: Any) -> Any:
+        record = original(self, *given)
+        for each in record.inputs if record else ():
+            self._table.write(Delete(paths.pending(each.position)))
+        return record
+
+    with patch.object(Coordinator, "_freeze", freeze):
+        yield
+
+
+@mutant
+def inputs_stay_in_the_queue_after_a_commit() -> Iterator[None]:
+    with patch.object(machine, "Delete", lambda key: Put("forgotten", {"row": key}, ANYTHING)):
+        yield
+
+
+@mutant
+def lost_wake_up_when_going_idle() -> Iterator[None]:
+    def release(table: Any, held: lease.Lease) -> bool:
+        table.write(Put(paths.COORDINATOR, {**(held.row or {}), "holder": "", "until": 0}, ANYTHING))
+        return True
+
+    with patch.object(lease, "release", release):
+        yield
+
+
+@mutant
+def intake_does_not_count_its_calls() -> Iterator[None]:
+    with patch.object(lease, "wake", lease.read):
+        yield
+
+
+@mutant
+def a_coordinator_ends_when_another_holds_the_lease() -> Iterator[None]:
+    original = action.next_action
+
+    def next_action(*given: Any) -> Any:
+        found = original(*given)
+        return action.Action(Event.NOTHING) if found.event is Event.HELD else found
+
+    with patch.object(control_plane, "next_action", next_action):
+        yield
+
+
+@mutant
+def no_check_for_duplicates_at_intake() -> Iterator[None]:
+    places = count()
+
+    def rows(each: Any) -> Any:
+        position = f"{each.position}-{next(places)}"
+        row = {"key": each.object.key, "version": each.object.version, "size": each.object.size}
+        return (Put(paths.pending(position), row, ANYTHING),)
+
+    with patch.object(intake, "is_new", lambda table, each: True), patch.object(intake, "_rows", rows):
+        yield
+
+
+@mutant
+def intake_writes_its_two_rows_one_after_the_other() -> Iterator[None]:
+    original = intake._write
+
+    def write(table: Any, writes: Any) -> bool:
+        return all([original(table, [each]) for each in writes])
+
+    with patch.object(intake, "_write", write):
+        yield
+
+
+@mutant
+def no_reconciler() -> Iterator[None]:
+    def reconcile(self: Any) -> dict[str, Any]:
+        return {"accepted": 0}
+
+    with patch.object(control_plane.ControlPlane, "reconcile", reconcile):
+        yield
+
+
+@mutant
+def inputs_are_read_without_their_version() -> Iterator[None]:
+    with patch.object(tasks, "InputSlice", lambda key, version: InputSlice(key, None)):  # type: ignore[arg-type]
+        yield
+
+
+@mutant
+def the_sweep_forgets_the_state_that_is_carried_along() -> Iterator[None]:
+    original = sweep.Manifest.decode
+
+    def decode(key: str, data: bytes) -> Any:
+        return replace(original(key, data), segments=())
+
+    with patch.object(sweep, "Manifest", SimpleNamespace(decode=decode)):
+        yield
+
+
+@mutant
+def the_sweep_keeps_only_what_the_head_names() -> Iterator[None]:
+    """As it was once: a reader of an epoch that is kept did not find state from before it."""
+    original = control_plane.sweep
+
+    def forgetful(objects: Any, head: Any, *given: Any) -> int:
+        with patch.object(sweep, "Manifest", SimpleNamespace(decode=lambda key, data: head)):
+            return original(objects, head, *given)
+
+    with patch.object(control_plane, "sweep", forgetful):
+        yield
+
+
+@mutant
+def the_sweep_comes_too_early() -> Iterator[None]:
+    original = control_plane.sweep
+    with patch.object(control_plane, "sweep", lambda objects, head, age, kept: original(objects, head, 0, 1)):
+        yield
+
+
+@mutant
+def output_is_published_before_the_claim() -> Iterator[None]:
+    original = SimulatedObjects.put_if_absent
+
+    def put_if_absent(self: SimulatedObjects, key: str, data: bytes) -> bool:
+        if "/results/" in key:
+            result = TaskResult.decode(key, data)
+            output = SimulatedObjects(OUTPUTS[id(self._line.universe)], self._line)
+            for each in result.outputs:
+                original(output, each.name, self._bucket.ever(each.staged.key))
+        return original(self, key, data)
+
+    OUTPUTS: dict[int, Any] = {}
+    handle = tasks.TaskStores.__init__
+
+    def remember(self: Any, input: Any, state: Any, output: Any) -> None:
+        handle(self, input, state, output)
+        if isinstance(output, SimulatedObjects):
+            OUTPUTS[id(output._line.universe)] = output._bucket
+
+    with (
+        patch.object(SimulatedObjects, "put_if_absent", put_if_absent),
+        patch.object(tasks.TaskStores, "__init__", remember),
+    ):
+        yield
+
+
+@mutant
+def the_loser_of_a_claim_publishes_its_own() -> Iterator[None]:
+    original = tasks._publish
+
+    def publish(stores: Any, result: TaskResult, at_hand: dict[str, bytes]) -> TaskResult:
+        return original(stores, LOSERS.pop(id(stores), result), at_hand)
+
+    LOSERS: dict[int, TaskResult] = {}
+    create = SimulatedObjects.put_if_absent
+
+    def put_if_absent(self: SimulatedObjects, key: str, data: bytes) -> bool:
+        won = create(self, key, data)
+        if not won and "/results/" in key:
+            MINE[id(self)] = TaskResult.decode(key, data)
+        return won
+
+    MINE: dict[int, TaskResult] = {}
+    get = SimulatedObjects.get
+
+    def read(self: SimulatedObjects, key: str, version: str | None = None) -> bytes:
+        data = get(self, key, version)
+        mine = MINE.pop(id(self), None)
+        return data if mine is None else mine.encode()
+
+    with (
+        patch.object(tasks, "_publish", publish),
+        patch.object(SimulatedObjects, "put_if_absent", put_if_absent),
+        patch.object(SimulatedObjects, "get", read),
+    ):
+        yield
+
+
+@mutant
+def attempts_share_their_data_paths() -> Iterator[None]:
+    original = paths.data
+
+    def data(pipeline: str, epoch: int, stage: str, task: int, attempt: str, what: str) -> str:
+        return original(pipeline, epoch, stage, task, "attempt", what)
+
+    with patch.object(paths, "data", data):
+        yield
+
+
+@mutant
+def a_lost_create_is_taken_for_a_failure() -> Iterator[None]:
+    """412 on a write's own success: whoever takes it for an error never gets on."""
+    original = SimulatedObjects.put_if_absent
+
+    def put_if_absent(self: SimulatedObjects, key: str, data: bytes) -> bool:
+        if not original(self, key, data):
+            raise ConditionFailed(f"{key} exists")
+        return True
+
+    with patch.object(SimulatedObjects, "put_if_absent", put_if_absent):
+        yield
+
+
+@mutant
+def reads_of_the_table_are_not_consistent() -> Iterator[None]:
+    original, before = SimulatedTable.write, SimulatedTable.get
+    stale: dict[tuple[int, str], Any] = {}
+
+    def write(self: SimulatedTable, *writes: Any) -> None:
+        rows = {(id(self._rows), each.key): self._rows.get(each.key) for each in writes}
+        original(self, *writes)
+        stale.update(rows)
+
+    def get(self: SimulatedTable, key: str) -> Any:
+        found = before(self, key)
+        chance = self._line.universe.chaos.stream("stale").random()
+        return stale.get((id(self._rows), key), found) if chance < 0.1 else found
+
+    with patch.object(SimulatedTable, "write", write), patch.object(SimulatedTable, "get", get):
+        yield
+
+
+@mutant
+def tasks_look_at_the_clock() -> Iterator[None]:
+    """Processing time is not the record's, but when the task runs."""
+    original = tasks._Attempt._times
+
+    def times(self: Any, gained: Any) -> Any:
+        line = getattr(self.stores.state, "_line", None)
+        now = line.universe.scheduler.moment if line else self.record.now
+        return replace(original(self, gained), now=now)
+
+    with patch.object(tasks._Attempt, "_times", times):
+        yield
+
+
+@mutant
+def key_groups_differ_between_processes() -> Iterator[None]:
+    """As with Python's own hash, which has another seed in every process."""
+    original = key_groups.with_key_groups
+    seeds = count(1)
+
+    def with_key_groups(frame: Any, keys: Any) -> Any:
+        shift = next(seeds) * 97
+        grouped = original(frame, keys)
+        moved = (pl.col(key_groups.GROUP).cast(pl.Int64) + shift) % 1_024
+        return grouped.with_columns(moved.cast(pl.UInt16).alias(key_groups.GROUP))
+
+    with patch.object(map_task, "with_key_groups", with_key_groups):
+        yield
+
+
+@mutant
+def the_fingerprint_is_not_checked() -> Iterator[None]:
+    with patch.object(Outline, "check", lambda self, *given: None):
+        yield
+
+
+@mutant
+def a_task_that_is_done_is_published_for_any_pipeline() -> Iterator[None]:
+    """As it was once: the result was looked for before the record."""
+    original = tasks.run_task
+
+    def run_task(plan: Any, stores: Any, task: Any, attempt: str) -> Any:
+        key = result_key(plan.name, task)
+        try:
+            return tasks._publish(stores, TaskResult.decode(key, stores.state.get(key)), {})
+        except ObjectNotFound:
+            return original(plan, stores, task, attempt)
+
+    with patch("tidegate.testing.simulation.cloud.run_task", run_task):
+        yield
+
+
+def seeds_until_caught(name: str, most: int = MOST) -> tuple[int, str] | None:
+    """How many seeds it takes until a mutant breaks a promise, and which; None if it survives them all."""
+    with MUTANTS[name]():
+        for number in range(most):
+            run = simulate(f"mutant/{number}")
+            if run.violations:
+                return number + 1, run.violations[0]
+    return None
+
+
+def main() -> int:
+    """Prints the table; returns 1 if a mutant survived."""
+    survived = 0
+    print(f"{'mutant':62} {'seeds':>6}  found by")
+    for name in MUTANTS:
+        found = seeds_until_caught(name)
+        survived += found is None
+        seeds, promise = found or (0, f"SURVIVED {MOST} seeds")
+        print(f"{name:62} {seeds or '-':>6}  {promise[:110]}", flush=True)
+    print(f"{len(MUTANTS) - survived} of {len(MUTANTS)} mutants found")
+    return int(survived > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""What a seed deploys and uploads: a random pipeline of what exists, random data, random settings."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import count
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import polars as pl
+import yaml
+
+import tidegate as tg
+from tests.oracle.naive import AGGREGATES, Program, Spec
+from tests.oracle.test_oracle import SCHEMA, pipeline
+from tidegate.epochs.record import Limits
+from tidegate.pipeline import Stream
+from tidegate.plan import Plan, compile_plan
+from tidegate.testing.simulation.cloud import Settings
+from tidegate.testing.simulation.faults import HOUR, MINUTE
+from tidegate.testing.simulation.scheduler import SECOND
+from tidegate.testing.simulation.simulation import START, Scenario, Upload
+
+ROOT = Path(__file__).parents[2]
+DEFINITION: dict[str, Any] = yaml.safe_load((ROOT / "infra" / "epoch.asl.yaml").read_text())
+SIZES = (2, 5, 10, 60)
+LATENESS = (0, 1, 5 * SECOND, 20 * HOUR)
+FLUSH_AT = START + 20 * HOUR
+"""Event time of the last element: behind all others and their lateness, and not too far ahead."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a seed is about.
+
+    Attributes:
+        program: What the pipeline does, in the words of the naive implementation; None if it groups nothing.
+        scenario: What is deployed and what arrives.
+    """
+
+    program: Program | None
+    scenario: Scenario
+
+
+def draw_program(chance: Random) -> Program:
+    """A pipeline: windows, trigger, accumulation, aggregates."""
+    size = chance.choice((0, *SIZES, *SIZES)) * SECOND
+    names = chance.sample(sorted(AGGREGATES), chance.randint(1, 3))
+    return Program(
+        keys=chance.choice((("k",), ("k",), (), ("k", "n"))),
+        aggregates=tuple(dict.fromkeys(("number", *names))),
+        trigger=draw_trigger(chance, 2),
+        accumulating=chance.random() < 0.5,
+        size=size,
+        offset=chance.choice((0, SECOND)) % size if size else 0,
+        lateness=chance.choice(LATENESS),
+        delay=chance.choice((0, 0, 2 * SECOND, 50 * SECOND)),
+    )
+
+
+def draw_trigger(chance: Random, depth: int) -> Spec:
+    """A trigger, nested at most so deep."""
+    kind = chance.choice(("count", "watermark", "watermark", "repeat") if depth else ("count",))
+    if kind == "count":
+        return ("count", chance.choice((1, 1, 2, 3)))
+    if kind == "repeat":
+        return ("repeat", draw_trigger(chance, depth - 1))
+    early, late = (draw_trigger(chance, depth - 1) if chance.random() < 0.7 else None for _ in range(2))
+    return ("watermark", early, late)
+
+
+def draw_row(chance: Random, moment: int) -> dict[str, Any]:
+    """An element at about this moment; some have no usable time."""
+    at: int | None = moment + chance.randrange(-30, 30) * SECOND + chance.choice((0, 0, -1))
+    if chance.random() < 0.05:
+        at = chance.choice((None, START + 10 * 24 * HOUR))
+    return {
+        "k": chance.choice(("a", "a", "b", "", None)),
+        "n": chance.choice((0, -1, None)),
+        "v": chance.choice((None, *range(-5, 9))),
+        "f": chance.choice((None, 0.25, -1.5, 3.0)),
+        "s": chance.choice((None, "", "ä", "z")),
+        "at": at,
+    }
+
+
+def encode(rows: list[dict[str, Any]]) -> bytes:
+    """Rows as lines of JSON."""
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def draw_uploads(chance: Random) -> list[Upload]:
+    """Files over some minutes or hours; a name may come twice, with other content."""
+    uploads: list[Upload] = []
+    moment = START - HOUR
+    for number in range(chance.randint(2, 7)):
+        moment += chance.choice((0, SECOND, 20 * SECOND, 5 * MINUTE))
+        rows = [draw_row(chance, moment) for _ in range(chance.choice((0, 1, 3, 6)))]
+        key = f"events/{chance.choice((number, number, 0)):03d}.json"
+        after = chance.choice((0, chance.randrange(SECOND), SECOND, 20 * SECOND, 2 * MINUTE, 30 * MINUTE))
+        uploads.append(Upload(after, key, encode(rows)))
+    return uploads
+
+
+def draw_settings(chance: Random) -> Settings:
+    """Limits of epochs, one of them for every process that starts; how soon old epochs are swept."""
+    limits = [
+        Limits(
+            files=chance.choice((1, 2, 3, 100)),
+            small=chance.choice((0, 0, 300, 10_000_000)),
+            tasks=chance.choice((1, 2, 3)),
+            task_bytes=chance.choice((1, 200)),
+        )
+        for _ in range(3)
+    ]
+    return Settings(
+        limits,
+        swept_after=chance.choice((10, 20, 600)) * MINUTE,
+        swept_every=chance.choice((5, 60)) * MINUTE,
+        epochs_kept=chance.choice((1, 2, 20)),
+    )
+
+
+def draw_case(seed: str) -> Case:
+    """What a seed is about."""
+    chance = Random(f"{seed}/scenario")  # noqa: S311  (repeatable, not secret)
+    settings, uploads = draw_settings(chance), tuple(draw_uploads(chance))
+    flush = {"k": "flush", "n": 7, "v": 1, "f": 0.0, "s": "", "at": FLUSH_AT + 1}
+    last = Upload(0, "events/flush.json", encode([flush]))
+    kind = chance.choice(("narrow", "fickle", *["grouped"] * 8))
+    if kind == "narrow":
+        plan, other = compiled(narrow(0)), compiled(narrow(1))
+        return Case(None, Scenario(plan, plan, other, settings, uploads, last))
+    program = draw_program(chance)
+    changed = replace(program, delay=program.delay + SECOND)
+    if kind == "fickle":
+        # What the function adds is in one of the values alone.
+        fixed = {"aggregates": ("number", "weight"), "lateness": LATENESS[-1]}
+        program, changed = replace(program, **fixed), replace(changed, **fixed)  # type: ignore[arg-type]
+        plan, other = (compile_plan(pipeline(each, fickle())) for each in (program, changed))
+        return Case(program, Scenario(plan, plan, other, settings, uploads, last, repeatable=False))
+    again = compile_plan(pipeline(program))
+    return Case(program, Scenario(grouped(program), again, grouped(changed), settings, uploads, last))
+
+
+@cache
+def grouped(program: Program) -> Plan:
+    """The plan of a program; kept, for compiling takes longer than an epoch."""
+    return compile_plan(pipeline(program))
+
+
+@cache
+def compiled(built: tg.Pipeline) -> Plan:
+    """The plan of a pipeline."""
+    return compile_plan(built)
+
+
+@cache
+def narrow(least: int) -> tg.Pipeline:
+    """A pipeline without a shuffle."""
+    events = tg.read_json("events", schema=SCHEMA, event_time="at", watermark=tg.BoundedDelay("0s"))
+    rows = events.filter(pl.col("v") > least).select("k", double=pl.col("v") * 2)
+    return tg.Pipeline("oracle", rows.write_json("panes"))
+
+
+def fickle() -> Callable[[Stream], Stream]:
+    """A step with a function that gives something else each time, as users' functions should not."""
+    numbers = count()
+    return lambda stream: stream.map(lambda row: row | {"f": float(next(numbers))})
