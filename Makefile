@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARCHITECTURE ?= arm64
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PYTHON=$(CURDIR)/$(BIN)/python ARCHITECTURE=$(ARCHITECTURE) .venv-sam/bin/sam
 
-.PHONY: help setup demo test check format bench sim soak mutants crash fuzz build validate localcloud lock clean
+.PHONY: help setup demo test check format bench sim soak mutants points crash fuzz build validate localcloud lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ soak: setup ## 100,000 seeds of the simulation, hours (SEEDS=, FIRST=)
 
 mutants: setup ## mistakes in the protocol, each of which the simulation must find
 	@$(BIN)/python -m tests.sim.mutants
+
+points: setup ## a crash, or an unknown outcome, at every call of the ports in 26 scenarios
+	@$(BIN)/python -m tests.epochs.points
 
 crash: setup ## kill -9, full disks, read-only folders, 10 minutes (MINUTES=, SEED=, ROUND=)
 	@$(BIN)/python -m tests.crash $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(ROUND),--round $(ROUND))

@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.siginterrupt(signal.SIGINT, True)
     try:
         code: int = options.command(options)
+        # Here, and not when the interpreter ends: a reader that has gone is no failure.
+        sys.stdout.flush()
     except (UsageError, PipelineError) as error:
         print(f"tidegate: {error}", file=sys.stderr)
         return USAGE

@@ -174,8 +174,10 @@ def remains(plan: Plan, world: World) -> Remains:
         for folder in ("totals", "dead-letters")
         for info in world.output.list(folder)
     }
-    assert plan.grouping is not None
-    state = read_segments(world.state, last.segments, KeyRange(0, KEY_GROUPS), plan.grouping)
+    state: list[dict[str, Any]] = []
+    if plan.grouping is not None:
+        frame = read_segments(world.state, last.segments, KeyRange(0, KEY_GROUPS), plan.grouping)
+        state = frame.to_dicts()
     return Remains(
         outputs=outputs,
         named=sorted(name for each in manifests for name in each.outputs),
@@ -186,7 +188,7 @@ def remains(plan: Plan, world: World) -> Remains:
             "totals": last.totals,
             "due": sorted((s.range.low, s.range.high, s.rows, s.due) for s in last.segments),
         },
-        state=sorted(state.to_dicts(), key=repr),
+        state=sorted(state, key=repr),
         head=(head.epoch, head.settled, head.fingerprint),
         rows=[key for key, _ in world.table.query("", 1_000)],
     )
