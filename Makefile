@@ -57,7 +57,7 @@ crash: setup ## kill -9, full disks, read-only folders, 10 minutes (MINUTES=, SE
 	@$(BIN)/python -m tests.crash $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(ROUND),--round $(ROUND))
 
 fuzz: setup ## a million broken and hostile inputs for every reader and codec (INPUTS=, SEED=)
-	@$(BIN)/python -m tests.fuzz $(if $(INPUTS),--inputs $(INPUTS)) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.fuzz --inputs $(or $(INPUTS),1000000) $(if $(SEED),--seed $(SEED))
 
 build: setup .venv-sam/.done ## sam build: the functions and the layer for AWS
 	@$(SAM) build --parameter-overrides Architecture=$(ARCHITECTURE)

@@ -143,7 +143,7 @@ def main() -> int:
 
 def _visit(scenario: str) -> Points:
     # By its full name, which a process that is spawned can import.
-    from tests.epochs import points  # noqa: PLC0415  (only there)
+    from tests.epochs import points
 
     return points.visit(scenario)  # type: ignore[return-value]
 

@@ -112,8 +112,10 @@ def draw_settings(chance: Random) -> Settings:
             small=chance.choice((0, 0, 300, 10_000_000)),
             tasks=chance.choice((1, 2, 3)),
             task_bytes=chance.choice((1, 200)),
-        )
-        for _ in range(3)
+        ),
+        # As different as can be, so that it shows whose layout an epoch has.
+        Limits(files=chance.choice((1, 100))),
+        Limits(small=0, tasks=3, task_bytes=1),
     ]
     return Settings(
         limits,
