@@ -126,17 +126,23 @@ def _call(
     for index, row in enumerate(frame.iter_rows(named=True)):
         try:
             value = function(row)
-        except MemoryError:
+        except (MemoryError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:  # user code may raise anything, and must not stop the stream
+        except BaseException as error:  # user code may raise anything, and must not stop the stream
             calls.failed.append(index)
-            calls.reasons.append(
-                f"{label}: {_function_name(original)} raised {type(error).__name__}: {error}"
-            )
+            calls.reasons.append(f"{label}: {_function_name(original)} raised {_told(error)}")
         else:
             calls.rows.append(index)
             calls.values.append(value)
     return calls
+
+
+def _told(error: BaseException) -> str:
+    """An error's type and text; also the text comes from user code, which may raise again."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return f"{type(error).__name__}, whose text cannot be read"
 
 
 def _full_name(function: Callable[..., Any]) -> str:

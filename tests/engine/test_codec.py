@@ -32,8 +32,8 @@ def frame() -> pl.DataFrame:
 
 
 def test_pieces_and_segments_keep_values_and_types() -> None:
-    assert decode_piece(encode_piece(frame())).equals(frame())
-    assert dict(decode_piece(encode_piece(frame())).schema) == SCHEMA
+    assert decode_piece(encode_piece(frame()), "key").equals(frame())
+    assert dict(decode_piece(encode_piece(frame()), "key").schema) == SCHEMA
     assert decode_state("key", encode_state(frame(), "f"), SCHEMA).equals(frame())
     assert decode_state("key", encode_state(frame().clear(), "f"), SCHEMA).height == 0
 
@@ -97,7 +97,7 @@ def test_a_panic_of_polars_is_a_damaged_object(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(pl, "read_parquet_metadata", panic)
     monkeypatch.setattr(pl, "read_ipc_stream", panic)
     with pytest.raises(CorruptObject, match=r"^key: .*: index out of bounds$"):
-        decode_state("key", b"", SCHEMA)
+        decode_state("key", encode_state(frame(), "f"), SCHEMA)
     with pytest.raises(CorruptObject, match=r"^key: .*: index out of bounds$"):
         decode_piece(b"", "key")
 
@@ -109,6 +109,6 @@ def test_too_little_memory_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(pl, "read_parquet_metadata", full)
     monkeypatch.setattr(pl, "read_ipc_stream", full)
     with pytest.raises(MemoryError):
-        decode_state("key", b"", SCHEMA)
+        decode_state("key", encode_state(frame(), "f"), SCHEMA)
     with pytest.raises(MemoryError):
-        decode_piece(b"")
+        decode_piece(b"", "key")

@@ -78,6 +78,7 @@ HOSTILE = (
         ".hidden.json",
         "pending#00000000000000000001",
         "a#1",
+        "##00",
         "a.json?versionId=x",
         "a.json#x",
     ),

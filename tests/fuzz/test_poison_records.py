@@ -1,5 +1,6 @@
 """Records that a user's function fails on: each is a dead letter, and the rest goes on."""
 
+from asyncio import CancelledError
 from collections.abc import Callable
 from typing import Any
 
@@ -101,6 +102,11 @@ def recursion() -> BaseException:
     return RecursionError("maximum recursion depth exceeded")
 
 
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("not even this")
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
@@ -109,8 +115,20 @@ def recursion() -> BaseException:
         (lambda: StopIteration("end"), "StopIteration: end"),
         (lambda: SystemExit(3), "SystemExit: 3"),
         (recursion, "RecursionError: maximum recursion depth exceeded"),
+        (lambda: CancelledError("gone"), "CancelledError: gone"),
+        (lambda: pl.exceptions.PanicException("oh"), "PanicException: oh"),
+        (Unspeakable, "Unspeakable, whose text cannot be read"),
     ],
-    ids=["long", "half a character", "StopIteration", "SystemExit", "RecursionError"],
+    ids=[
+        "long",
+        "half a character",
+        "StopIteration",
+        "SystemExit",
+        "RecursionError",
+        "CancelledError",
+        "PanicException",
+        "an error whose text raises",
+    ],
 )
 @pytest.mark.parametrize("name", ["map", "filter"])
 def test_any_error_has_a_short_reason(name: str, error: Callable[[], BaseException], reason: str) -> None:

@@ -24,14 +24,16 @@ ONE_CALL = Limits()
 
 @dataclass
 class _Sequentially:
-    """Runs the tasks one after the other."""
+    """Runs the tasks one after the other, each as often as there are attempts."""
 
     plan: Plan
     stores: TaskStores
+    attempts: Sequence[str]
 
     def run(self, tasks: Sequence[Task]) -> None:
-        for task in tasks:
-            run_task(self.plan, self.stores, task, "only")
+        for attempt in self.attempts:
+            for task in tasks:
+                run_task(self.plan, self.stores, task, attempt)
 
 
 def many_tasks(tasks: int, files: int = 1_000) -> Limits:
@@ -42,12 +44,25 @@ def many_tasks(tasks: int, files: int = 1_000) -> Limits:
 class World:
     """A pipeline with its stores.
 
+    Args:
+        pipeline: The pipeline.
+        limits: How its epochs are cut.
+        now: Processing time at first.
+        attempts: Names of the attempts of each task; all of them are run.
+
     Attributes:
         now: Processing time of the epochs that are frozen next, microseconds.
         manifests: Of the epochs that this world saw committed.
     """
 
-    def __init__(self, pipeline: Pipeline, limits: Limits = ONE_CALL, now: int = 0) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        limits: Limits = ONE_CALL,
+        now: int = 0,
+        attempts: Sequence[str] = ("only",),
+    ) -> None:
+        self._attempts = attempts
         self.clock = ManualClock(now)
         self.limits = limits
         self.manifests: list[Manifest] = []
@@ -114,7 +129,7 @@ class World:
             self.upload(*next(groups, ()))
 
         tick()
-        invoker = _Sequentially(self._plan, self._stores)
+        invoker = _Sequentially(self._plan, self._stores, self._attempts)
         for group in groups:
             self.upload(*group)
             drive(self._coordinator(), invoker, committed=committed)

@@ -95,11 +95,17 @@ def draw_uploads(chance: Random) -> list[Upload]:
     """Files over some minutes or hours; a name may come twice, with other content."""
     uploads: list[Upload] = []
     moment = START - HOUR
+    gaps = chance.choice(
+        (
+            (0, chance.randrange(SECOND), 2 * SECOND, 9 * SECOND),
+            (SECOND, 20 * SECOND, 2 * MINUTE, 30 * MINUTE),
+        )
+    )
     for number in range(chance.randint(2, 7)):
         moment += chance.choice((0, SECOND, 20 * SECOND, 5 * MINUTE))
         rows = [draw_row(chance, moment) for _ in range(chance.choice((0, 1, 3, 6)))]
         key = f"events/{chance.choice((number, number, 0)):03d}.json"
-        after = chance.choice((0, chance.randrange(SECOND), SECOND, 20 * SECOND, 2 * MINUTE, 30 * MINUTE))
+        after = chance.choice(gaps)
         uploads.append(Upload(after, key, encode(rows)))
     return uploads
 

@@ -1,6 +1,7 @@
 """Runs the transcripts: `*.yaml` beside this file, whose header says how to read them."""
 
 import ast
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 import yaml
 
 import tidegate as tg
-from tests.oracle.driver import World
+from tests.oracle.driver import World, many_tasks
 
 DAY = "2026-01-05"
 BEHIND = "1d"
@@ -103,7 +104,9 @@ def pane(row: dict[str, Any], case: Case) -> str:
     return " ".join(parts)
 
 
-def play(world: World, step: dict[str, Any]) -> list[dict[str, Any]]:
+def play(
+    world: World, step: dict[str, Any], files: Callable[[list[Any]], list[list[Any]]]
+) -> list[dict[str, Any]]:
     """One epoch."""
     world.clock.moment = micros(step["now"]) if "now" in step else world.clock.moment
     rows = [element(text) for text in step.get("add", ())]
@@ -111,7 +114,7 @@ def play(world: World, step: dict[str, Any]) -> list[dict[str, Any]]:
         mark = micros(step["watermark"]) + 24 * 3_600 * MICROSECOND
         rows.append({"key": "", "value": None, "at": mark})
     if rows:
-        world.upload(rows)
+        world.upload(*files(rows))
     return world.run(close=step.get("drain") == "true")
 
 
@@ -122,11 +125,29 @@ CASES = load()
     "case", [each for each in CASES if "steps" in each], ids=lambda each: f"{each['file']}: {each['name']}"
 )
 def test_transcript(case: Case) -> None:
-    world = World(tg.Pipeline("transcript", stream(case).write_json("panes")), now=micros("12:00:00"))
+    usual = World(tg.Pipeline("transcript", stream(case).write_json("panes")), now=micros("12:00:00"))
+    check(case, usual, lambda rows: [rows], lambda panes: panes)
 
+
+@pytest.mark.parametrize(
+    "case", [each for each in CASES if "steps" in each], ids=lambda each: f"{each['file']}: {each['name']}"
+)
+def test_transcript_in_a_hostile_setting(case: Case) -> None:
+    """A file for each record, a task for each file, and every task done three times."""
+    pipeline = tg.Pipeline("transcript", stream(case).write_json("panes"))
+    world = World(pipeline, many_tasks(4), micros("12:00:00"), attempts=("one", "two", "three"))
+    check(case, world, lambda rows: [[row] for row in rows], lambda panes: sorted(panes, key=str))
+
+
+def check(
+    case: Case,
+    world: World,
+    files: Callable[[list[Any]], list[list[Any]]],
+    ordered: Callable[[list[Any]], list[Any]],
+) -> None:
     for number, step in enumerate(case["steps"]):
-        got = [pane(row, case) for row in play(world, step)]
-        assert got == step.get("expect", []), f"step {number}"
+        got = [pane(row, case) for row in play(world, step, files)]
+        assert ordered(got) == ordered(step.get("expect", [])), f"step {number}"
 
     for counter in ("dropped_late", "dropped_closed"):
         assert world.totals.get(counter, 0) == int(case.get(counter, 0)), counter

@@ -11,6 +11,7 @@ import polars as pl
 
 from tidegate.errors import CorruptObject
 from tidegate.expressions import FAILURES, first_line
+from tidegate.sources.parquet_pages import page_sizes
 
 STATE_FORMAT = "tidegate-state/1"
 
@@ -22,7 +23,7 @@ def encode_piece(frame: pl.DataFrame) -> bytes:
     return buffer.getvalue()
 
 
-def decode_piece(data: bytes, key: str = "a shuffle piece") -> pl.DataFrame:
+def decode_piece(data: bytes, key: str) -> pl.DataFrame:
     """The frame of an Arrow IPC stream.
 
     Args:
@@ -61,6 +62,8 @@ def decode_state(key: str, data: bytes, schema: Mapping[str, pl.DataType]) -> pl
         CorruptObject: It is damaged, of another format, or has other columns.
     """
     try:
+        # It raises where Polars would end the process.
+        sum(page_sizes(data))
         found = pl.read_parquet_metadata(BytesIO(data)).get("tidegate.format")
         frame = pl.read_parquet(BytesIO(data)) if found == STATE_FORMAT else pl.DataFrame()
     except MemoryError:

@@ -40,5 +40,5 @@ def fetch(objects: Objects, sources: Iterable[tuple[str, Piece]]) -> list[pl.Dat
     frames = []
     for key, piece in sources:
         (data,) = objects.get_ranges(key, [(piece.offset, piece.length)])
-        frames.append(decode_piece(piece.verify(key, data)))
+        frames.append(decode_piece(piece.verify(key, data), key))
     return frames

@@ -5,6 +5,7 @@ record holds what no other place does, which is how the input was cut into epoch
 """
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from tidegate.epochs import paths
 from tidegate.epochs.record import EpochRecord
@@ -15,7 +16,9 @@ from tidegate.stores.ports import Objects
 def keep(objects: Objects, pipeline: str, epochs: Iterable[int]) -> None:
     """Copies the records of epochs into the history; whoever is stopped here does it again."""
     for epoch in epochs:
-        objects.put_if_absent(paths.history(pipeline, epoch), objects.get(paths.record(pipeline, epoch)))
+        # One that is gone was copied and removed by another sweep.
+        with suppress(ObjectNotFound):
+            objects.put_if_absent(paths.history(pipeline, epoch), objects.get(paths.record(pipeline, epoch)))
 
 
 def epochs_known(objects: Objects, pipeline: str) -> range:

@@ -10,6 +10,7 @@ How long ago is told by the store's clock alone, for the clock of the machine th
 from tidegate.epochs import paths
 from tidegate.epochs.history import keep
 from tidegate.epochs.manifest import Manifest
+from tidegate.errors import ObjectNotFound
 from tidegate.stores.ports import Objects
 
 EPOCHS_KEPT = 20
@@ -40,7 +41,12 @@ def sweep(objects: Objects, head: Manifest, age: int, epochs_kept: int = EPOCHS_
         return 0
     # State of the old epochs that any later manifest names was carried along by the first of them.
     key = paths.manifest(head.pipeline, limit + 1)
-    named = {segment.ref.key for segment in Manifest.decode(key, objects.get(key)).segments}
+    try:
+        carried = Manifest.decode(key, objects.get(key)).segments
+    except ObjectNotFound:
+        # Another sweep is ahead of this one.
+        return 0
+    named = {segment.ref.key for segment in carried}
     old = [each.key for each in listed if paths.epoch_of(each.key) <= limit and each.key not in named]
     keep(objects, head.pipeline, [paths.epoch_of(key) for key in old if paths.is_record(key)])
     objects.delete(old)

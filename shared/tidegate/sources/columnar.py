@@ -15,7 +15,7 @@ from polars import selectors
 
 from tidegate.limits import INFLATED_FREELY, ZSTD_RATIO
 from tidegate.sources import iso8601
-from tidegate.sources.parquet_pages import page_sizes
+from tidegate.sources.parquet_pages import VALUE_BYTES, page_sizes
 from tidegate.sources.records import (
     DEAD_LETTER_TEXT_BYTES,
     LINE,
@@ -26,9 +26,6 @@ from tidegate.sources.records import (
     readable,
 )
 from tidegate.sources.values import FLOATS, INTEGERS
-
-_VALUE_BYTES = 8
-"""What a value of most types takes in memory."""
 
 _FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError)
 
@@ -107,7 +104,7 @@ def _check(data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int) -> No
             raise UnreadableFile(f"there is no column {name}; the file has {', '.join(found)}")
         if not _lossless(found[name], dtype):
             raise UnreadableFile(f"{name}: the file has {found[name]}, which is not always a {dtype}")
-    _check_size(data, rows * len(schema) * _VALUE_BYTES, max_bytes)
+    _check_size(data, rows * len(schema) * VALUE_BYTES, max_bytes)
 
 
 def _texts_size(column: pl.Series) -> int:

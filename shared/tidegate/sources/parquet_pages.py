@@ -1,8 +1,9 @@
 """How much a Parquet file's pages inflate to, from the headers that a reader allocates memory by.
 
-A page's header says how large it is once it is uncompressed, and readers take that much memory before they
-look at its data: a gigabyte for a file of 31 kB. Polars offers no limit, hence this look at the file before
-Polars has it. It reads no data: only the footer, in Thrift's compact protocol, and the pages' headers.
+A page's header says how large it is once it is uncompressed and how many values it has, and readers take that
+much memory before they look at its data: a gigabyte for a file of 31 kB. Polars offers no limit, and ends the
+whole process where a number is below zero, hence this look at the file before Polars has it. It reads no
+data: only the footer, in Thrift's compact protocol, and the pages' headers.
 
 See the Parquet format, https://parquet.apache.org/docs/file-format/metadata/, for the numbers of the fields.
 """
@@ -13,6 +14,9 @@ from typing import Any
 Fields = Mapping[int, Any]
 """A struct of Thrift: its fields by their numbers."""
 
+VALUE_BYTES = 8
+"""What a value of most types takes in memory."""
+
 _MAGIC = b"PAR1"
 _NESTING = 16
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
@@ -22,7 +26,7 @@ _UNFIT = (LookupError, TypeError, AttributeError)
 
 
 def page_sizes(data: bytes) -> Iterator[int]:
-    """The bytes that each page of every column takes uncompressed.
+    """The bytes that each page of every column takes uncompressed, or its values if that is more.
 
     Raises:
         ValueError: The file is damaged.
@@ -55,11 +59,23 @@ def _pages_of(data: bytes, column: Fields) -> Iterator[int]:
             if left <= 0:
                 return
             raise
+        values = _values_of(header)
         if size < 0 or stored < 0:
             raise ValueError("a page has a size below zero")
-        yield size
-        left -= int((header.get(5) or header.get(8) or {}).get(1, 0))
+        yield max(size, values * VALUE_BYTES)
+        left -= values if 7 not in header else 0
+        if left < 0:
+            raise ValueError("a column has more values than it says")
         place = thrift.place + stored
+
+
+def _values_of(header: Fields) -> int:
+    """The values that a page's header promises: data of the first or second version, or a dictionary."""
+    counts = [header[number][1] for number in (5, 7, 8) if number in header]
+    numbers = [value for number in (5, 7, 8) for value in header.get(number, {}).values()]
+    if any(isinstance(value, int) and value < 0 for value in numbers):
+        raise ValueError("a page has a number below zero")
+    return sum(map(int, counts))
 
 
 class _Thrift:

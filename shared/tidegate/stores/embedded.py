@@ -262,7 +262,8 @@ class SqliteTable:
 
 def _is_plain(key: str) -> bool:
     """Whether a key says its file's path in the one way in which it is listed."""
-    if "\0" in key or not {"", ".", ".."}.isdisjoint(key.split("/")):
+    parts = key.split("/")
+    if "\0" in key or not {"", ".", ".."}.isdisjoint(parts) or _UNFINISHED.fullmatch(parts[-1]):
         return False
     try:
         os.fsencode(key)

@@ -58,24 +58,27 @@ class Faults:
 
 STRENGTHS = {
     "kill": (0.002, 0.01, 0.03),
-    "stall": (0.005, 0.02, 0.05),
+    "stall": (0.005, 0.02, 0.1),
     "throttle": (0.005, 0.02, 0.1),
     "unknown": (0.01, 0.05, 0.2),
-    "lost_answer": (0.05, 0.2),
-    "duplicate_call": (0.05, 0.3),
+    "lost_answer": (0.05, 0.2, 0.5),
+    "duplicate_call": (0.05, 0.3, 1.0),
     "duplicate_event": (0.2, 0.6),
     "late_event": (0.2, 0.6),
     "lost_event": (0.1, 0.3),
     "second_coordinator": (0.3, 1.0),
     "abort": (0.1, 0.3),
     "skew": (0.3, 1.0),
-    "layouts": (0.5,),
+    "layouts": (0.5, 1.0),
     "upgrade": (0.1, 0.3),
 }
 """How strong a fault may be in a run."""
 
 HARMLESS = frozenset({"duplicate_event", "late_event", "layouts"})
-"""Faults that fail no process."""
+"""Faults that neither fail a process nor make work twice."""
+
+GENTLE = HARMLESS | {"duplicate_call", "second_coordinator"}
+"""Faults that make work twice, and fail no process."""
 
 CALM = 0.15
 """The share of runs without any fault: bugs in healthy systems are bugs too."""
@@ -87,7 +90,7 @@ def draw_faults(chance: Random) -> Faults:
         return Faults()
     strengths = STRENGTHS
     if chance.random() < CALM:
-        strengths = {name: STRENGTHS[name] for name in sorted(HARMLESS)}
+        strengths = {name: STRENGTHS[name] for name in sorted(GENTLE)}
     drawn = {name: chance.choice(rates) for name, rates in strengths.items()}
     return Faults(**{name: rate for name, rate in drawn.items() if chance.random() < 0.5})
 

@@ -198,6 +198,12 @@ class Watch:
                 if waited > PROMPT:
                     self.cloud.universe.violated(f"{each.object.key} waited for {waited // SECOND} seconds")
 
+    def check_nothing_failed(self) -> None:
+        """Where work is only done twice, or by two at once, nobody gets an error for it."""
+        universe = self.cloud.universe
+        for step in [step for step in universe.steps if step.what == "fails"]:
+            universe.violated(f"{step.process} failed with {step.outcome}, and nothing was wrong")
+
     def replay(self) -> None:
         """The committed records, one after the other and undisturbed, give the same bytes."""
         previous: Manifest | None = None

@@ -124,7 +124,7 @@ class Line:
             universe.scheduler.kill(self.process)
         if strikes("stall"):
             chance = universe.chaos.stream("stalls")
-            duration = chance.choice((SECOND, 10 * SECOND, MINUTE, 4 * MINUTE))
+            duration = chance.choice((SECOND, 5 * SECOND, 20 * SECOND, MINUTE, 4 * MINUTE))
             universe.note(self.process.name, where, f"stalls for {duration // SECOND} s")
             universe.scheduler.sleep(duration)
         else:

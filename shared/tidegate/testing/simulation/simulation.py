@@ -8,7 +8,7 @@ from random import Random
 from tidegate.epochs.intake import waiting
 from tidegate.plan import Plan
 from tidegate.testing.simulation.cloud import Cloud, Settings
-from tidegate.testing.simulation.faults import HARMLESS, HOUR, Chaos, Faults
+from tidegate.testing.simulation.faults import GENTLE, HARMLESS, HOUR, Chaos, Faults
 from tidegate.testing.simulation.oracles import Watch
 from tidegate.testing.simulation.ports import Step, Universe
 from tidegate.testing.simulation.scheduler import Livelock, Scheduler
@@ -133,6 +133,8 @@ class Simulation:
             watch.check_end()
             if not set(self.faults.on) - HARMLESS:
                 watch.check_promptness()
+            if not set(self.faults.on) - GENTLE:
+                watch.check_nothing_failed()
             if scenario.repeatable:
                 watch.replay()
         return Run(
