@@ -185,3 +185,33 @@ def test_what_was_noted_stays_through_leases_and_wake_ups() -> None:
     assert again.moment("sweep") == 7
     assert lease.release(table, again)
     assert lease.read(table).moment("sweep") == 7
+
+
+def test_a_coordinator_that_went_idle_gets_the_lease_no_more() -> None:
+    """What asks is a planning function that stalled past its execution, and nobody would hear its answer."""
+    table = MemoryTable()
+    held = lease.acquire(table, "one", NOW)
+    assert held is not None
+    assert lease.release(table, held)
+    assert lease.acquire(table, "one", NOW) is None
+    assert lease.read(table).has_ended("one")
+    other = lease.acquire(table, "two", NOW)
+    assert other is not None
+    assert lease.release(table, other)
+    assert lease.acquire(table, "one", NOW) is None, "also when others came and went"
+
+
+def test_a_coordinator_that_failed_may_be_started_again() -> None:
+    table = MemoryTable()
+    lease.acquire(table, "one", NOW)
+    lease.give_back(table, "one")
+    assert lease.acquire(table, "one", NOW) is not None
+
+
+def test_how_long_a_lease_lasts_at_most() -> None:
+    table = MemoryTable()
+    assert lease.read(table).remaining(NOW) == 0
+    lease.acquire(table, "one", NOW)
+    assert lease.read(table).remaining(NOW + LEASE - 5) == 5
+    assert lease.read(table).remaining(NOW + LEASE + 5) == 0
+    assert lease.read(table).remaining(NOW - 99 * LEASE) == LEASE, "whatever the holder's clock said"

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from itertools import count
 from multiprocessing import get_context
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -31,6 +32,8 @@ from tidegate.references import KeyRange, ObjectRef, Segment
 from tidegate.runtime import control_plane
 from tidegate.stores.ports import ANYTHING, Delete, Put, Row
 from tidegate.testing.simulation.ports import SimulatedObjects, SimulatedTable
+
+FOUND = Path(__file__).with_name("mutants.txt")
 
 MOST = 1_000
 """Seeds within which a mutant must be found."""
@@ -202,11 +205,35 @@ def inputs_stay_in_the_queue_after_a_commit() -> Iterator[None]:
 
 @mutant
 def lost_wake_up_when_going_idle() -> Iterator[None]:
+    """Going idle compares nothing. Whoever stands by would mend most of that, so nobody does."""
+
     def release(table: Any, held: lease.Lease) -> bool:
         table.write(Put(paths.COORDINATOR, {**(held.row or {}), "holder": "", "until": 0}, ANYTHING))
         return True
 
-    with patch.object(lease, "release", release):
+    with patch.object(lease, "release", release), _nobody_stands_by():
+        yield
+
+
+@mutant
+def nobody_stands_by_while_another_holds_the_lease() -> Iterator[None]:
+    with _nobody_stands_by():
+        yield
+
+
+@contextmanager
+def _nobody_stands_by() -> Iterator[None]:
+    """Intake starts nothing when it finds the lease held."""
+    original = control_plane.ControlPlane.wake
+
+    def wake(self: Any) -> None:
+        def start(name: str) -> None:
+            if "-after-" not in name:
+                self.start(name)
+
+        original(replace(self, start=start))
+
+    with patch.object(control_plane.ControlPlane, "wake", wake):
         yield
 
 
@@ -327,30 +354,20 @@ def output_is_published_before_the_claim() -> Iterator[None]:
 
 @mutant
 def the_loser_of_a_claim_publishes_its_own() -> Iterator[None]:
-    original = tasks._publish
-
-    def publish(stores: Any, result: TaskResult, at_hand: dict[str, bytes]) -> TaskResult:
-        return original(stores, LOSERS.pop(id(stores), result), at_hand)
-
-    LOSERS: dict[int, TaskResult] = {}
-    create = SimulatedObjects.put_if_absent
+    create, get = SimulatedObjects.put_if_absent, SimulatedObjects.get
+    own: dict[tuple[int, str, str], bytes] = {}
 
     def put_if_absent(self: SimulatedObjects, key: str, data: bytes) -> bool:
         won = create(self, key, data)
         if not won and "/results/" in key:
-            MINE[id(self)] = TaskResult.decode(key, data)
+            own[id(self._line.universe), self._line.process.name, key] = data
         return won
-
-    MINE: dict[int, TaskResult] = {}
-    get = SimulatedObjects.get
 
     def read(self: SimulatedObjects, key: str, version: str | None = None) -> bytes:
         data = get(self, key, version)
-        mine = MINE.pop(id(self), None)
-        return data if mine is None else mine.encode()
+        return own.pop((id(self._line.universe), self._line.process.name, key), data)
 
     with (
-        patch.object(tasks, "_publish", publish),
         patch.object(SimulatedObjects, "put_if_absent", put_if_absent),
         patch.object(SimulatedObjects, "get", read),
     ):
@@ -455,24 +472,39 @@ def a_task_that_is_done_is_published_for_any_pipeline() -> Iterator[None]:
 
 def seeds_until_caught(name: str, most: int = MOST) -> tuple[int, str] | None:
     """How many seeds it takes until a mutant breaks a promise, and which; None if it survives them all."""
-    with MUTANTS[name]():
-        for number in range(most):
-            run = simulate(f"mutant/{number}")
-            if run.violations:
-                return number + 1, run.violations[0]
+    for number in range(most):
+        promise = broken_promise(name, number)
+        if promise:
+            return number + 1, promise
     return None
+
+
+def broken_promise(name: str, number: int) -> str:
+    """The promise that a mutant breaks with a seed; empty if it breaks none."""
+    with MUTANTS[name]():
+        run = simulate(f"mutant/{number}")
+    return run.violations[0] if run.violations else ""
+
+
+def found_last() -> dict[str, int]:
+    """For each mutant the number of the seed that found it when the table was kept last."""
+    lines = (line.rsplit(maxsplit=1) for line in FOUND.read_text().splitlines() if not line.startswith("#"))
+    return {name: int(number) for name, number in lines}
 
 
 def main() -> int:
     """Prints the table; returns 1 if a mutant survived."""
     survived = 0
+    kept = ["# The seed that found a mutant, as `python -m tests.sim.mutants` wrote it last."]
     print(f"{'mutant':66} {'seeds':>6}  found by")
     with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool:
         for name, found in zip(MUTANTS, pool.map(_in_a_process, MUTANTS), strict=True):
             survived += found is None
             seeds, promise = found or ("-", f"SURVIVED {MOST} seeds")
+            kept += [f"{name} {found[0] - 1}"] if found else []
             print(f"{name:66} {seeds:>6}  {promise[:90]}", flush=True)
     print(f"{len(MUTANTS) - survived} of {len(MUTANTS)} mutants found, each within {MOST} seeds")
+    FOUND.write_text("\n".join(kept) + "\n")
     return int(survived > 0)
 
 

@@ -37,8 +37,8 @@ def next_action(
 ) -> Action:
     """What a coordinator does next that others may run beside.
 
-    It goes idle only if nothing waits. If another one holds the lease it stands by: who holds it may be a
-    planning function whose own execution has ended long ago, and nobody would run what that one froze.
+    It goes idle only if nothing waits, or if it did before. If another one holds the lease it stands by, for
+    that one may be dead.
 
     Housekeeping is marked before it is done: if it fails again and again, epochs go on, and it is tried again
     when it is due the next time.
@@ -54,11 +54,16 @@ def next_action(
         now = clock.now()
         held = lease.acquire(table, holder, now)
         if held is None:
-            return Action(Event.HELD, wait=lease.read(table).remaining(now))
+            found = lease.read(table)
+            if found.has_ended(holder):
+                return Action(Event.NOTHING)
+            return Action(Event.HELD, wait=found.remaining(now))
         for duty, every in housekeeping.items():
-            # A clock that was set back must not put it off.
-            if abs(now - held.moment(duty.value)) >= every:
-                lease.note(table, duty.value, now)
+            # A clock that was set back must not put it off. Once for each coordinator is enough, or machines
+            # whose clocks differ would ask each other for it without end.
+            noted_by_this_one = held.was_noted_by(duty.value, holder)
+            if abs(now - held.moment(duty.value)) >= every and not noted_by_this_one:
+                lease.note(table, duty.value, now, holder)
                 return Action(duty)
         record = coordinator.plan()
         if record is not None:

@@ -3,20 +3,38 @@
 A hint and not a guard: two coordinators at once waste work and break nothing (see `machine`).
 """
 
+import hashlib
 from dataclasses import dataclass
 
 from tidegate.epochs import paths
 from tidegate.errors import ConditionFailed
 from tidegate.limits import LEASE
-from tidegate.stores.ports import Add, Put, Row, Table
+from tidegate.stores.ports import Add, Put, Row, Table, Value
 
 _WAKE = "wake"
 
 RECONCILED = "reconciled"
 """Noted under this name: the beginning of the last complete listing of the input."""
 
-_NEW: Row = {_WAKE: 0, "holder": "", "until": 0, "reconcile": 0, RECONCILED: 0, "sweep": 0}
+_NEW: Row = {
+    _WAKE: 0,
+    "holder": "",
+    "until": 0,
+    "ended": "",
+    "reconcile": 0,
+    "reconcile_by": "",
+    RECONCILED: 0,
+    "sweep": 0,
+    "sweep_by": "",
+}
 """The row with all its attributes, so that whoever changes it expects all of them."""
+
+_ENDED = 32
+"""Coordinators that are remembered after they went idle.
+
+A planning function that stalled may wake when its own execution has ended, and must not take the lease for
+it, for nobody would run what it freezes. It lives for half a minute at most, and an execution for about a
+second at least."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +61,14 @@ class Lease:
         """Whether somebody coordinates who does not count as lost."""
         return bool(self.holder) and self.until > now
 
+    def has_ended(self, holder: str) -> bool:
+        """Whether a coordinator went idle lately; its execution is over."""
+        return mark(holder) in str((self.row or {}).get("ended", "")).split()
+
+    def was_noted_by(self, name: str, holder: str) -> bool:
+        """Whether this coordinator noted something last."""
+        return (self.row or {}).get(f"{name}_by", "") == mark(holder)
+
     def remaining(self, now: int) -> int:
         """How long it is held at most, microseconds; whatever the holder's clock said."""
         return min(max(self.until - now, 0), LEASE) if self.holder else 0
@@ -61,10 +87,10 @@ def wake(table: Table) -> Lease:
 
 
 def acquire(table: Table, holder: str, now: int) -> Lease | None:
-    """Takes the lease or renews it; None if somebody else holds it."""
+    """Takes the lease or renews it; None if somebody else holds it, or this one has ended."""
     while True:
         found = read(table)
-        if found.holder != holder and found.is_held(now):
+        if found.has_ended(holder) or (found.holder != holder and found.is_held(now)):
             return None
         row = {**_NEW, **(found.row or {}), "holder": holder, "until": now + LEASE}
         if _replace(table, found, row):
@@ -73,21 +99,28 @@ def acquire(table: Table, holder: str, now: int) -> Lease | None:
 
 
 def release(table: Table, held: Lease) -> bool:
-    """Gives the lease back, unless intake called since it was acquired or somebody else took it."""
-    return _replace(table, held, {**_NEW, **(held.row or {}), "holder": "", "until": 0})
+    """Ends a coordinator, unless intake called since it was acquired or somebody else took it."""
+    ended = [*str((held.row or {}).get("ended", "")).split(), mark(held.holder)][-_ENDED:]
+    return _replace(table, held, {**_free(held), "ended": " ".join(ended)})
 
 
 def give_back(table: Table, holder: str) -> None:
     """Gives the lease back whatever came meanwhile; for a coordinator that failed."""
     while True:
         found = read(table)
-        if found.holder != holder or release(table, found):
+        if found.holder != holder or _replace(table, found, _free(found)):
             return
 
 
-def note(table: Table, name: str, moment: int) -> None:
-    """Keeps in the coordinator's row when something was done."""
-    while not _replace(table, found := read(table), {**_NEW, **(found.row or {}), name: moment}):
+def mark(holder: str) -> str:
+    """A short name for a coordinator: 16 hexadecimal digits."""
+    return hashlib.sha256(holder.encode()).hexdigest()[:16]
+
+
+def note(table: Table, name: str, moment: int, by: str = "") -> None:
+    """Keeps in the coordinator's row when something was done, and by which coordinator."""
+    noted = {name: moment} | ({f"{name}_by": mark(by)} if by else {})
+    while not _replace(table, found := read(table), {**_NEW, **(found.row or {}), **noted}):
         pass
 
 
@@ -96,6 +129,10 @@ def read(table: Table) -> Lease:
     row = table.get(paths.COORDINATOR)
     known = row or {}
     return Lease(int(known.get(_WAKE, 0)), str(known.get("holder", "")), int(known.get("until", 0)), row)
+
+
+def _free(held: Lease) -> dict[str, Value]:
+    return {**_NEW, **(held.row or {}), "holder": "", "until": 0}
 
 
 def _replace(table: Table, found: Lease, by: Row) -> bool:

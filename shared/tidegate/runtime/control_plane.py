@@ -4,7 +4,6 @@ They work over the ports alone, and import neither Polars nor the engine, so tha
 adapters that they get on AWS are chosen in `deployment`; simulated ones make the same code testable.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -16,7 +15,7 @@ from tidegate.epochs.machine import Coordinator, Event, State
 from tidegate.epochs.record import EpochRecord, Limits
 from tidegate.epochs.sweep import EPOCHS_KEPT, sweep
 from tidegate.errors import ForeignObject
-from tidegate.limits import EXECUTION_HISTORY, RECONCILE_OVERLAP, SWEPT_AFTER
+from tidegate.limits import EXECUTION_HISTORY, LEASE, RECONCILE_OVERLAP, SWEPT_AFTER
 from tidegate.outline import Outline
 from tidegate.stores.ports import Clock, ObjectInfo, Objects, Table
 
@@ -93,15 +92,15 @@ class ControlPlane:
     def wake(self) -> None:
         """Starts a coordinator, or one that stands by while another one is at work.
 
-        Who holds the lease sees what was accepted, unless it is dead. For each holder one execution stands
-        by: a name that was used already starts nothing.
+        Who holds the lease sees what was accepted, unless it is dead. For each holder, and each time that a
+        lease may last, one execution stands by: a name that was used already starts nothing.
         """
         held = lease.wake(self.table)
         now = self.clock.now()
         # A state machine remembers names for 90 days, also across a table that was made anew.
         name = f"{held.wake}-{now}"
         if held.is_held(now):
-            name = f"after-{hashlib.sha256(held.holder.encode()).hexdigest()[:20]}"
+            name = f"after-{lease.mark(held.holder)}-{held.until // LEASE}"
         self.start(f"{self.outline.pipeline[:40]}-{name}")
 
     def plan(self, execution: str, history: int) -> Answer:

@@ -1,0 +1,160 @@
+"""What the functions do that process no data, over ports in memory."""
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.epochs.scenario import NOON, WAVES, World, compiled, uploaded
+from tidegate.epochs import lease, paths
+from tidegate.epochs.record import Limits
+from tidegate.epochs.result import Task
+from tidegate.epochs.tasks import run_task
+from tidegate.errors import ForeignObject
+from tidegate.limits import LEASE, RECONCILE_EVERY, RECONCILE_OVERLAP, SWEEP_EVERY
+from tidegate.runtime.control_plane import ControlPlane
+from tidegate.stores.memory import ManualClock
+from tidegate.stores.ports import ObjectInfo
+
+PLAN = compiled()
+
+
+@dataclass
+class Uploads:
+    """A listing of uploads."""
+
+    found: list[ObjectInfo] = field(default_factory=list)
+
+    def list(self, folder: str) -> list[ObjectInfo]:
+        return [each for each in self.found if each.key.startswith(f"{folder}/")]
+
+
+@dataclass
+class Deployed:
+    world: World = field(default_factory=World)
+    clock: ManualClock = field(default_factory=lambda: ManualClock(NOON))
+    uploads: Uploads = field(default_factory=Uploads)
+    started: list[str] = field(default_factory=list)
+
+    @property
+    def control(self) -> ControlPlane:
+        world = self.world
+        return ControlPlane(
+            PLAN.outline(),
+            world.table,
+            world.state,
+            self.uploads,
+            "in",
+            Limits(),
+            self.clock,
+            self.started.append,
+        )
+
+    def settle(self, execution: str) -> list[str]:
+        """Plans until there is an epoch, nothing, or a wait; returns the actions."""
+        actions = [self.control.plan(execution, 0)["action"]]
+        while actions[-1] in ("reconcile", "sweep"):
+            actions.append(self.control.plan(execution, 0)["action"])
+        return actions
+
+
+@pytest.fixture
+def deployed() -> Deployed:
+    return Deployed()
+
+
+def test_an_object_of_another_bucket_is_refused(deployed: Deployed) -> None:
+    with pytest.raises(ForeignObject, match="'theirs'; this deployment reads 'in'"):
+        deployed.control.accept("theirs", "scores/a.json", "v", 1)
+    assert deployed.world.table.query("", 10) == []
+
+
+def test_an_object_that_the_source_does_not_read_is_none_of_ours(deployed: Deployed) -> None:
+    assert not deployed.control.accept("in", "other/a.json", "v", 1)
+    assert deployed.control.accept("in", "scores/a.json", "v", 1)
+    assert not deployed.control.accept("in", "scores/a.json", "v", 1), "twice"
+
+
+def test_whoever_wakes_an_idle_pipeline_starts_a_coordinator(deployed: Deployed) -> None:
+    deployed.control.wake()
+    deployed.control.wake()
+    assert len(set(deployed.started)) == 2
+
+
+def test_whoever_wakes_a_busy_one_has_another_stand_by_once(deployed: Deployed) -> None:
+    lease.acquire(deployed.world.table, "busy", NOON)
+    deployed.control.wake()
+    deployed.control.wake()
+    assert len(set(deployed.started)) == 1, "a name that was used starts nothing"
+    lease.acquire(deployed.world.table, "busy", NOON + LEASE)
+    deployed.clock.moment = NOON + LEASE
+    deployed.control.wake()
+    assert len(set(deployed.started)) == 2, "once for each time that a lease may last"
+    assert all(len(name) <= 80 for name in deployed.started)
+
+
+def test_a_coordinator_stands_by_while_another_holds_the_lease(deployed: Deployed) -> None:
+    lease.acquire(deployed.world.table, "busy", NOON)
+    answer = deployed.control.plan("mine", 7)
+    assert (answer["action"], answer["seconds"]) == ("wait", LEASE // 1_000_000 + 1)
+    deployed.clock.moment += LEASE
+    assert deployed.settle("mine") == ["reconcile", "sweep", "idle"]
+
+
+def test_a_planning_function_that_wakes_after_its_execution_freezes_nothing(deployed: Deployed) -> None:
+    assert deployed.settle("mine")[-1] == "idle"
+    deployed.control.accept("in", "scores/a.json", "v", 1)
+    assert deployed.control.plan("mine", 0)["action"] == "idle"
+    assert not list(deployed.world.state.list(PLAN.name))
+    assert deployed.settle("another")[-1] == "epoch"
+
+
+def test_housekeeping_is_done_once_an_execution_and_not_too_often(deployed: Deployed) -> None:
+    assert deployed.settle("one") == ["reconcile", "sweep", "idle"]
+    assert deployed.settle("two") == ["idle"]
+    deployed.clock.moment += RECONCILE_EVERY
+    assert deployed.settle("three") == ["reconcile", "idle"]
+    deployed.clock.moment += SWEEP_EVERY
+    assert deployed.settle("four") == ["reconcile", "sweep", "idle"]
+    deployed.clock.moment -= 9 * SWEEP_EVERY
+    assert deployed.settle("five") == ["reconcile", "sweep", "idle"], "a clock that was set back"
+
+
+def test_clocks_that_differ_do_not_keep_an_execution_at_housekeeping(deployed: Deployed) -> None:
+    deployed.control.accept("in", "scores/a.json", "v", 1)
+    for duty in ("reconcile", "sweep"):
+        assert deployed.control.plan("one", 0)["action"] == duty
+        deployed.clock.moment += 99 * SWEEP_EVERY
+    assert deployed.control.plan("one", 0)["action"] == "epoch"
+
+
+def test_uploads_whose_events_were_lost_are_accepted_once(deployed: Deployed) -> None:
+    objects = uploaded(deployed.world, WAVES[0])
+    deployed.uploads.found = [
+        *(ObjectInfo(each.key, each.size, each.version, NOON) for each in objects),
+        ObjectInfo("scores/_hidden.json", 1, "v", NOON),
+    ]
+    deployed.control.accept("in", objects[0].key, objects[0].version, objects[0].size)
+    assert deployed.control.reconcile() == {"accepted": len(objects) - 1}
+    assert deployed.control.reconcile() == {"accepted": 0}
+    waiting = [row["key"] for _, row in deployed.world.table.query(paths.PENDING, 10)]
+    assert sorted(map(str, waiting)) == sorted(each.key for each in objects)
+
+
+def test_only_uploads_since_the_last_listing_are_compared_with_the_log(deployed: Deployed) -> None:
+    deployed.control.reconcile()
+    before = NOON - RECONCILE_OVERLAP
+    deployed.uploads.found = [
+        ObjectInfo("scores/long-ago.json", 1, "v", before - 1),
+        ObjectInfo("scores/in-parts.json", 1, "v", before),
+    ]
+    assert deployed.control.reconcile() == {"accepted": 1}
+
+
+def test_a_commit_of_an_epoch_that_was_committed_is_a_success(deployed: Deployed) -> None:
+    (first, _) = uploaded(deployed.world, WAVES[0])
+    deployed.control.accept("in", first.key, first.version, first.size)
+    assert deployed.settle("one")[-1] == "epoch"
+    run_task(PLAN, deployed.world.stores, Task(1, "epoch", 0), "attempt")
+    for _ in range(2):
+        assert deployed.control.commit(1) == {"epoch": 1}
+    assert deployed.control.sweep() == {"removed": 0}
