@@ -10,7 +10,7 @@ from tidegate.epochs.record import Limits
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import run_task
 from tidegate.errors import ForeignObject
-from tidegate.limits import LEASE, RECONCILE_EVERY, RECONCILE_OVERLAP, SWEEP_EVERY
+from tidegate.limits import EXECUTION_HISTORY, LEASE, RECONCILE_EVERY, RECONCILE_OVERLAP, SWEEP_EVERY
 from tidegate.runtime.control_plane import ControlPlane
 from tidegate.stores.memory import ManualClock
 from tidegate.stores.ports import ObjectInfo
@@ -106,6 +106,22 @@ def test_a_planning_function_that_wakes_after_its_execution_freezes_nothing(depl
     assert deployed.control.plan("mine", 0)["action"] == "idle"
     assert not list(deployed.world.state.list(PLAN.name))
     assert deployed.settle("another")[-1] == "epoch"
+
+
+def test_an_execution_whose_history_is_full_hands_over_for_good(deployed: Deployed) -> None:
+    deployed.control.accept("in", "scores/a.json", "v", 1)
+    assert deployed.settle("one")[-1] == "epoch"
+    assert deployed.control.plan("one", EXECUTION_HISTORY)["action"] == "idle"
+    assert len(deployed.started) == 1
+    assert deployed.control.plan("one", 0)["action"] == "idle"
+    assert deployed.settle("two")[-1] == "epoch"
+
+
+def test_an_execution_that_failed_can_be_started_again(deployed: Deployed) -> None:
+    deployed.control.accept("in", "scores/a.json", "v", 1)
+    assert deployed.settle("one")[-1] == "epoch"
+    deployed.control.release("one")
+    assert deployed.settle("one")[-1] == "epoch"
 
 
 def test_housekeeping_is_done_once_an_execution_and_not_too_often(deployed: Deployed) -> None:

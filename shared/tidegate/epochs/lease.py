@@ -29,7 +29,7 @@ _NEW: Row = {
 }
 """The row with all its attributes, so that whoever changes it expects all of them."""
 
-_ENDED = 32
+_REMEMBERED = 32
 """Coordinators that are remembered after they went idle.
 
 A planning function that stalled may wake when its own execution has ended, and must not take the lease for
@@ -100,15 +100,20 @@ def acquire(table: Table, holder: str, now: int) -> Lease | None:
 
 def release(table: Table, held: Lease) -> bool:
     """Ends a coordinator, unless intake called since it was acquired or somebody else took it."""
-    ended = [*str((held.row or {}).get("ended", "")).split(), mark(held.holder)][-_ENDED:]
-    return _replace(table, held, {**_free(held), "ended": " ".join(ended)})
+    return _replace(table, held, _ended(held))
 
 
-def give_back(table: Table, holder: str) -> None:
-    """Gives the lease back whatever came meanwhile; for a coordinator that failed."""
+def give_back(table: Table, holder: str, *, ended: bool) -> None:
+    """Gives the lease back whatever came meanwhile.
+
+    Args:
+        table: The pipeline's table.
+        holder: The coordinator.
+        ended: Whether it will never go on; one that failed may be started again.
+    """
     while True:
         found = read(table)
-        if found.holder != holder or _replace(table, found, _free(found)):
+        if found.holder != holder or _replace(table, found, _ended(found) if ended else _free(found)):
             return
 
 
@@ -129,6 +134,11 @@ def read(table: Table) -> Lease:
     row = table.get(paths.COORDINATOR)
     known = row or {}
     return Lease(int(known.get(_WAKE, 0)), str(known.get("holder", "")), int(known.get("until", 0)), row)
+
+
+def _ended(held: Lease) -> dict[str, Value]:
+    ended = [*str((held.row or {}).get("ended", "")).split(), mark(held.holder)]
+    return {**_free(held), "ended": " ".join(ended[-_REMEMBERED:])}
 
 
 def _free(held: Lease) -> dict[str, Value]:

@@ -116,7 +116,7 @@ class ControlPlane:
         """
         if history >= EXECUTION_HISTORY:
             # An execution's history is bounded, so another one goes on.
-            lease.give_back(self.table, execution)
+            lease.give_back(self.table, execution, ended=True)
             self.wake()
             return {"action": Event.NOTHING.value}
         action = next_action(self._coordinator(), self.table, execution, self.clock, self.housekeeping)
@@ -134,7 +134,7 @@ class ControlPlane:
 
     def release(self, execution: str) -> Answer:
         """Gives back the lease of a coordinator that failed, so that the next upload starts another."""
-        lease.give_back(self.table, execution)
+        lease.give_back(self.table, execution, ended=False)
         return {"action": "released"}
 
     def reconcile(self) -> Answer:
