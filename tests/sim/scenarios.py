@@ -127,7 +127,7 @@ def draw_settings(chance: Random) -> Settings:
         limits,
         swept_after=chance.choice((10, 20, 600)) * MINUTE,
         swept_every=chance.choice((5, 60)) * MINUTE,
-        epochs_kept=chance.choice((1, 2, 20)),
+        epochs_kept=chance.choice((1, 2, 3, 20)),
     )
 
 

@@ -73,6 +73,7 @@ class Cloud:
 
     Attributes:
         broken: Executions that failed, or were stopped.
+        broken_at: When the last of them did, microseconds.
         given_up: Events that every intake failed on; a queue for dead letters keeps them, and an alarm tells.
         committed: Is called whenever the head moved.
     """
@@ -88,6 +89,7 @@ class Cloud:
     output: Bucket = field(default_factory=lambda: Bucket("output"))
     table: MemoryTable = field(default_factory=MemoryTable)
     broken: list[str] = field(default_factory=list)
+    broken_at: int = 0
     given_up: list[str] = field(default_factory=list)
     committed: Callable[[Head], None] = lambda head: None
     _executions: set[str] = field(default_factory=set)
@@ -150,7 +152,7 @@ class Cloud:
             try:
                 machine.run({})
             except StateFailed as error:
-                self.broken.append(name)
+                self._breaks(name)
                 self.universe.note(process.name, "fails", str(error))
             else:
                 self.universe.note(process.name, "ends")
@@ -163,9 +165,13 @@ class Cloud:
                 after=chaos.stream("aborts").randrange(MINUTE),
             )
 
+    def _breaks(self, execution: str) -> None:
+        self.broken.append(execution)
+        self.broken_at = self.universe.scheduler.moment
+
     def _abort(self, execution: Process) -> None:
         if execution.alive:
-            self.broken.append(execution.name)
+            self._breaks(execution.name)
             self.universe.note(execution.name, "is stopped")
             self.universe.scheduler.kill(execution)
 

@@ -122,13 +122,15 @@ class Watch:
         return {each.name: each.staged.checksum for result in results for each in result.outputs}
 
     def check_state(self) -> None:
-        """The state that the head names is there, and what it was."""
-        if not self.manifests:
-            return
-        for segment in self.manifests[-1].segments:
-            found = self.cloud.state.current.get(segment.ref.key)
-            if found is None or checksum(found.data) != segment.ref.checksum:
-                self.cloud.universe.violated(f"the state {segment.ref.key} is gone, or is not what it was")
+        """The state that the head names is there, and that of the epochs that the sweep keeps."""
+        current = self.cloud.state.current
+        for manifest in self.manifests[-self.cloud.settings.epochs_kept :]:
+            for segment in manifest.segments:
+                found = current.get(segment.ref.key)
+                if found is None or checksum(found.data) != segment.ref.checksum:
+                    self.cloud.universe.violated(
+                        f"of epoch {manifest.epoch} the state {segment.ref.key} is gone, or not what it was"
+                    )
 
     def read_along(self) -> None:
         """A reader: follows the head slowly, and must find all that a manifest names.
