@@ -3,6 +3,7 @@
 `python -m tests.sim.mutants` prints the table: after how many seeds each was found, and by which oracle.
 """
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -305,16 +306,36 @@ def the_sweep_forgets_the_state_that_is_carried_along() -> Iterator[None]:
         yield
 
 
+class _HeadForAll:
+    """A store in which every manifest is the head's."""
+
+    def __init__(self, objects: Any, head: Any) -> None:
+        self.objects, self.head = objects, head
+
+    def get(self, key: str) -> bytes:
+        data: bytes = self.objects.get(self.head.key if paths.is_manifest(key) else key)
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.objects, name)
+
+
 @mutant
 def the_sweep_keeps_only_what_the_head_names() -> Iterator[None]:
     """As it was once: a reader of an epoch that is kept did not find state from before it."""
-    original = control_plane.sweep
+    original, decode = control_plane.sweep, sweep.Manifest.decode
+
+    def any_manifest(key: str, data: bytes) -> Any:
+        body = json.loads(data)["body"]
+        return decode(paths.manifest(body["pipeline"], body["epoch"]), data)
 
     def forgetful(objects: Any, head: Any, *given: Any) -> int:
-        with patch.object(sweep, "Manifest", SimpleNamespace(decode=lambda key, data: head)):
-            return original(objects, head, *given)
+        return original(_HeadForAll(objects, head), head, *given)
 
-    with patch.object(control_plane, "sweep", forgetful):
+    with (
+        patch.object(sweep, "Manifest", SimpleNamespace(decode=any_manifest)),
+        patch.object(control_plane, "sweep", forgetful),
+    ):
         yield
 
 
