@@ -1,6 +1,6 @@
 """What the functions do that process no data, over ports in memory."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -14,6 +14,7 @@ from tidegate.limits import EXECUTION_HISTORY, LEASE, RECONCILE_EVERY, RECONCILE
 from tidegate.runtime.control_plane import ControlPlane
 from tidegate.stores.memory import ManualClock
 from tidegate.stores.ports import ObjectInfo
+from tidegate.testing.faults import Crash, FaultyTable, Interference
 
 PLAN = compiled()
 
@@ -154,6 +155,19 @@ def test_uploads_whose_events_were_lost_are_accepted_once(deployed: Deployed) ->
     assert deployed.control.reconcile() == {"accepted": 0}
     waiting = [row["key"] for _, row in deployed.world.table.query(paths.PENDING, 10)]
     assert sorted(map(str, waiting)) == sorted(each.key for each in objects)
+
+
+def test_a_listing_that_is_stopped_has_found_some(deployed: Deployed) -> None:
+    names = [f"scores/{number:04}.json" for number in range(1_000)]
+    deployed.uploads.found = [ObjectInfo(name, 1, "v", NOON) for name in names]
+    calls = Interference(at=600)
+    control = replace(deployed.control, table=FaultyTable(deployed.world.table, calls))
+    with pytest.raises(Crash):
+        control.reconcile()
+    assert len(deployed.world.table.query(paths.PENDING, 2_000)) == 400
+    assert deployed.control.reconcile() == {"accepted": 600}
+    waiting = [str(row["key"]) for _, row in deployed.world.table.query(paths.PENDING, 2_000)]
+    assert sorted(waiting) == names
 
 
 def test_only_uploads_since_the_last_listing_are_compared_with_the_log(deployed: Deployed) -> None:

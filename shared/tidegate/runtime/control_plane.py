@@ -28,6 +28,10 @@ _EVENTS_OF_TASK = 7
 """Events that one task of an inline Map leaves there, when nothing is tried again."""
 
 
+_AT_A_TIME = 400
+"""Uploads that are compared with the intake log before those that are new are accepted."""
+
+
 class Uploads(Protocol):
     """The input as a listing shows it, with the versions that events name."""
 
@@ -147,7 +151,11 @@ class ControlPlane:
         since = lease.read(self.table).moment(lease.RECONCILED) - RECONCILE_OVERLAP
         uploads = (each for each in self.uploads.list(self.outline.prefix) if each.modified >= since)
         objects = [InputObject(e.key, e.version, e.size) for e in uploads if self.outline.takes(e.key)]
-        accepted = accept(self.table, objects, began)
+        # Bit by bit, so that a call that runs into its timeout has found some of them.
+        accepted = sum(
+            accept(self.table, objects[at : at + _AT_A_TIME], self.clock.now())
+            for at in range(0, len(objects), _AT_A_TIME)
+        )
         lease.note(self.table, lease.RECONCILED, began)
         return {"accepted": accepted}
 
