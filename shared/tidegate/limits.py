@@ -32,8 +32,10 @@ LEASE = 20 * 60 * 1_000_000
 RECONCILE_EVERY = 60 * 60 * 1_000_000
 """How often, at most, an awake coordinator lists the input for uploads whose events were lost."""
 
-RECONCILE_OVERLAP = 24 * 60 * 60 * 1_000_000
-"""How far behind the last listing the next one looks again: S3 dates an upload in parts to its beginning."""
+RECONCILE_OVERLAP = 48 * 60 * 60 * 1_000_000
+"""How far behind the last listing the next one looks again.
+
+S3 dates an upload in parts to its beginning, and the template has it ended after a day, give or take one."""
 
 SWEEP_EVERY = 6 * 60 * 60 * 1_000_000
 """How often, at most, an awake coordinator has old epochs swept."""
