@@ -219,6 +219,7 @@ def calls() -> dict[str, set[Call]]:
             deployed.upload("scores/old.json", lines(("x", 1, 301)), version='"0123"')
             deployed.run()
     deployed = Deployed(compiled(), SMALL, calls)
+    deployed.input.put("scores/lost.json", lines(("x", 1, 0)).encode())
     for number in range(EPOCHS_KEPT + 5):
         deployed.upload(f"scores/{number}.json", lines(("x", 1, number)))
         deployed.run()
@@ -300,9 +301,9 @@ def who(call: Call) -> set[str]:
         (Call("state", "delete", data("map")), {"sweep"}),
         (Call("state", "delete", "somebody/elses.json"), set()),
         (Call("table", "delete", "pending#1"), {"plan", "epoch", "commit"}),
-        (Call("table", "update", "coordinator"), {"intake", "plan"}),
+        (Call("table", "update", "coordinator"), {"intake", "plan", "reconcile"}),
         (HEAD, {"intake", "plan", "epoch", "commit", "reconcile"}),
-        (Call("machine", "start", "an execution"), {"intake", "plan"}),
+        (Call("machine", "start", "an execution"), {"intake", "plan", "reconcile"}),
     ],
     ids=str,
 )

@@ -69,13 +69,13 @@ def test_map_and_reduce_cannot_touch_the_table() -> None:
         assert not [one for one in statements(role) if any(a.startswith("dynamodb:") for a in actions(one))]
 
 
-def test_only_intake_and_plan_start_executions() -> None:
+def test_only_intake_plan_and_reconcile_start_executions() -> None:
     starters = {
         role
         for role in of_type("AWS::IAM::Role")
         if any("states:StartExecution" in actions(statement) for statement in statements(role))
     }
-    assert starters == {"IntakeRole", "PlanRole"}
+    assert starters == {"IntakeRole", "PlanRole", "ReconcileRole"}
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)

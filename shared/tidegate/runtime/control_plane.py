@@ -157,6 +157,9 @@ class ControlPlane:
             for at in range(0, len(objects), _AT_A_TIME)
         )
         lease.note(self.table, lease.RECONCILED, began)
+        if accepted:
+            # As after every intake: the execution that this call belongs to may have gone idle meanwhile.
+            self.wake()
         return {"accepted": accepted}
 
     def sweep(self) -> Answer:
