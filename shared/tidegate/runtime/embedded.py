@@ -74,6 +74,7 @@ class EmbeddedRunner:
     _known: set[tuple[str, str]] = field(default_factory=set)
     _first_seen: dict[tuple[str, str], int] = field(default_factory=dict)
     _swept: int = 0
+    _cleared: bool = False
 
     def __post_init__(self) -> None:
         self._outline: Outline = self.plan.outline()
@@ -156,7 +157,10 @@ class EmbeddedRunner:
             record = EpochRecord.decode(frozen, self._state.get(frozen))
             self._outline.check(record.fingerprint, record.meaning)
         self.missing = self.folders.missing(last)
-        self.folders.clear_unfinished(self._outline)
+        if not self._cleared:
+            # Once: what was killed had the folders before this runner, and looking costs a walk through them.
+            self._cleared = True
+            self.folders.clear_unfinished(self._outline)
         return last
 
     def _committed(self, manifest: Manifest) -> None:
