@@ -46,14 +46,18 @@ def main() -> int:
     if options.seed:
         return show(Regression.of(f"{options.seed} without={options.without} left_out={options.left_out}"))
     began = time.monotonic()
-    total = Tally()
+    total, told = Tally(), 0
     for total in run_many(options.first, options.seeds, options.jobs):
+        for seed, promise in list(total.broken.items())[told:]:
+            # At once, for a soak takes hours.
+            print(f"seed {seed}: {promise[:300]}", file=sys.stderr, flush=True)
+        told = len(total.broken)
         if sys.stderr.isatty() or total.seeds % 1_000 == 0:
             print(f"{total.seeds} seeds, {len(total.broken)} broke a promise", file=sys.stderr, flush=True)
     print(report(total, time.monotonic() - began))
-    for seed, promise in total.broken.items():
+    for seed in total.broken:
         smallest = reduced(seed)
-        print(f"seed {seed}: {promise[:300]}\n  smallest: {smallest}")
+        print(f"smallest run that breaks it: {smallest}")
         if options.keep:
             with REGRESSIONS.open("a") as file:
                 file.write(f"{smallest}\n")
