@@ -25,7 +25,12 @@ def accept(record: Any) -> None:
 @metrics.log_metrics
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: Any) -> Any:
-    """Wakes the coordinator after every batch: a duplicate may stem from a call that died before it woke."""
+    """Wakes the coordinator after every batch: a duplicate may stem from a call that died before it woke.
+
+    All messages stay on the queue while the state belongs to another plan.
+    """
+    metrics.add_metric("ReceivedNotifications", "Count", len(event["Records"]))
+    control.check()
     response = process_partial_response(event, accept, processor, context)
     metrics.add_metric("FailedNotifications", "Count", len(processor.exceptions))
     for _, error, _ in processor.exceptions:

@@ -84,7 +84,7 @@ def test_an_execution_that_only_plans_ends() -> None:
         input_bucket="input",
         limits=Limits(),
         clock=ManualClock(NOON),
-        start=started.append,
+        start=lambda name: not started.append(name),
     )
     control.accept("input", "scores/a.json", "v1", 7)
     history = planned = 0

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tidegate.errors import IncompatiblePipeline
 from tidegate.runtime import deployment, task_runner
 
 ROOT = Path(__file__).parents[2]
@@ -33,7 +34,12 @@ class Control:
     def __init__(self) -> None:
         self.accepted: list[tuple[str, str, str, int]] = []
         self.wakes = 0
+        self.incompatible = False
         self.calls: list[tuple[Any, ...]] = []
+
+    def check(self) -> None:
+        if self.incompatible:
+            raise IncompatiblePipeline("another plan")
 
     def accept(self, bucket: str, key: str, version: str, size: int) -> bool:
         if not bucket.startswith("tidegate-input"):
@@ -114,6 +120,16 @@ def test_intake_takes_the_etag_where_a_bucket_keeps_no_versions(call: Any, contr
 def test_intake_takes_s3s_own_test_event_off_the_queue(call: Any, control: Control) -> None:
     assert call("intake", "intake_test_event") == {"batchItemFailures": []}
     assert control.accepted == []
+
+
+def test_intake_leaves_all_on_the_queue_while_the_state_is_of_another_plan(
+    call: Any, control: Control
+) -> None:
+    control.incompatible = True
+    with pytest.raises(IncompatiblePipeline):
+        call("intake", "intake_uploads")
+    assert control.accepted == []
+    assert control.wakes == 0
 
 
 def test_intake_leaves_only_what_failed_on_the_queue(

@@ -66,7 +66,7 @@ def queue(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Qu
         input_bucket=OURS,
         limits=Limits(),
         clock=ManualClock(NOON),
-        start=queue.started.append,
+        start=lambda name: not queue.started.append(name),
     )
     monkeypatch.setattr(deployment, "control_plane", lambda environment: control)
     return queue

@@ -49,7 +49,11 @@ def next_action(
         holder: The coordinator's name for the lease.
         clock: The machine's clock.
         housekeeping: What is done beside the epochs, and how often at most, microseconds.
+
+    Raises:
+        IncompatiblePipeline: The state belongs to another plan. Nothing was written.
     """
+    coordinator.check()
     while True:
         now = clock.now()
         held = lease.acquire(table, holder, now)
@@ -57,6 +61,7 @@ def next_action(
             found = lease.read(table)
             if found.has_ended(holder):
                 return Action(Event.NOTHING)
+            lease.stand_by(table, holder)
             return Action(Event.HELD, wait=found.remaining(now))
         for duty, every in housekeeping.items():
             # A clock that was set back must not put it off. Once for each coordinator is enough, or machines

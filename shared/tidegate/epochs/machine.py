@@ -29,6 +29,7 @@ definition in `infra/epoch.asl.yaml` has the same states; a test compares the tw
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from typing import Protocol
 
@@ -148,6 +149,17 @@ class Coordinator:
         self._limits = limits
         self._clock = clock
         self._now = now or (lambda inputs: clock.now())
+
+    def check(self) -> None:
+        """Refuses the state of another plan; whoever is to write nothing then asks before.
+
+        Raises:
+            IncompatiblePipeline: The state belongs to another plan, with what changed.
+        """
+        if self._head().epoch == 0:
+            # An epoch belongs to the plan that it was frozen for, also before any is committed.
+            with suppress(ObjectNotFound):
+                self._adopted(paths.record(self._outline.pipeline, 1))
 
     def plan(self, *, close: bool = False) -> EpochRecord | None:
         """The record of the next epoch: the one that is there, or a new one; None if nothing waits.

@@ -6,6 +6,7 @@ adapters that they get on AWS are chosen in `deployment`; simulated ones make th
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol
 
 from tidegate.epochs import lease
@@ -26,7 +27,6 @@ _EVENTS_OF_EPOCH = 25
 
 _EVENTS_OF_TASK = 7
 """Events that one task of an inline Map leaves there, when nothing is tried again."""
-
 
 _AT_A_TIME = 400
 """Uploads that are compared with the intake log before those that are new are accepted."""
@@ -52,7 +52,8 @@ class ControlPlane:
         input_bucket: The name that events must have for it.
         limits: How large epochs may be.
         clock: The machine's clock.
-        start: Starts an execution of the state machine under a name; a name is used once.
+        start: Starts an execution of the state machine under a name, unless one runs under it; False if one
+            did and has ended, for a name is used once.
         swept_after: How long ago an epoch must have been superseded before it is swept, microseconds.
         epochs_kept: Epochs before the head that are not swept.
         housekeeping: How often, at most, input is reconciled and epochs are swept, microseconds.
@@ -65,10 +66,18 @@ class ControlPlane:
     input_bucket: str
     limits: Limits
     clock: Clock
-    start: Callable[[str], None]
+    start: Callable[[str], bool]
     swept_after: int = SWEPT_AFTER
     epochs_kept: int = EPOCHS_KEPT
     housekeeping: Mapping[Event, int] = field(default_factory=lambda: HOUSEKEEPING)
+
+    def check(self) -> None:
+        """Refuses to go on with state of another plan; intake asks before it accepts anything for it.
+
+        Raises:
+            IncompatiblePipeline: The state belongs to another plan. Nothing was written.
+        """
+        self._coordinator().check()
 
     def accept(self, bucket: str, key: str, version: str, size: int) -> bool:
         """Puts an uploaded object into the intake log.
@@ -94,18 +103,21 @@ class ControlPlane:
         return accept(self.table, [InputObject(key, version, size)], self.clock.now()) == 1
 
     def wake(self) -> None:
-        """Starts a coordinator, or one that stands by while another one is at work.
+        """Starts a coordinator, or sees to it that one stands by while another one is at work.
 
-        Who holds the lease sees what was accepted, unless it is dead. For each holder, and each time that a
-        lease may last, one execution stands by: a name that was used already starts nothing.
+        Who holds the lease sees what was accepted, unless it is dead. So one execution stands by: the one
+        that said so last, if it still runs, and else one for each holder and each time that a lease may
+        last. It looks again when the lease has run out, whoever holds it then.
         """
         held = lease.wake(self.table)
         now = self.clock.now()
-        # A state machine remembers names for 90 days, also across a table that was made anew.
-        name = f"{held.wake}-{now}"
+        pipeline = self.outline.pipeline[:40]
         if held.is_held(now):
-            name = f"after-{lease.mark(held.holder)}-{held.until // LEASE}"
-        self.start(f"{self.outline.pipeline[:40]}-{name}")
+            one = f"{pipeline}-after-{lease.mark(held.holder)}-{held.until // LEASE}"
+            if any(self.start(_name_of(each)) for each in (held.standby, one) if each):
+                return
+        # A state machine remembers names for 90 days, also across a table that was made anew.
+        self.start(f"{pipeline}-{held.wake}-{now}")
 
     def plan(self, execution: str, history: int) -> Answer:
         """Freezes or finds the next epoch for a coordinator, or says what else it has to do.
@@ -114,11 +126,15 @@ class ControlPlane:
             execution: Name of the state machine's execution: the coordinator.
             history: Events in that execution's history so far, about.
 
+        Raises:
+            IncompatiblePipeline: The state belongs to another plan. Nothing was written.
+
         Returns:
             `action` (`idle`, `epoch`, `fan_out`, `wait`, `reconcile` or `sweep`); with an epoch its number
             and its tasks, with a wait its `seconds`; `history` as it will be afterwards.
         """
         if history >= EXECUTION_HISTORY:
+            self.check()
             # An execution's history is bounded, so another one goes on.
             lease.give_back(self.table, execution, ended=True)
             self.wake()
@@ -146,16 +162,19 @@ class ControlPlane:
 
         Only uploads since the last complete listing are compared with the intake log, so that the cost of
         the comparison does not grow with the input's age.
+
+        Raises:
+            IncompatiblePipeline: The state belongs to another plan. Nothing was written.
         """
+        self.check()
         began = self.clock.now()
         since = lease.read(self.table).moment(lease.RECONCILED) - RECONCILE_OVERLAP
         uploads = (each for each in self.uploads.list(self.outline.prefix) if each.modified >= since)
-        objects = [InputObject(e.key, e.version, e.size) for e in uploads if self.outline.takes(e.key)]
+        objects = (InputObject(e.key, e.version, e.size) for e in uploads if self.outline.takes(e.key))
+        accepted = 0
         # Bit by bit, so that a call that runs into its timeout has found some of them.
-        accepted = sum(
-            accept(self.table, objects[at : at + _AT_A_TIME], self.clock.now())
-            for at in range(0, len(objects), _AT_A_TIME)
-        )
+        while some := list(islice(objects, _AT_A_TIME)):
+            accepted += accept(self.table, some, self.clock.now())
         lease.note(self.table, lease.RECONCILED, began)
         if accepted:
             # As after every intake: the execution that this call belongs to may have gone idle meanwhile.
@@ -183,3 +202,8 @@ class ControlPlane:
 
     def _coordinator(self) -> Coordinator:
         return Coordinator(self.outline, self.state, self.table, self.limits, self.clock)
+
+
+def _name_of(execution: str) -> str:
+    """The name of an execution, which its id ends with."""
+    return execution.rsplit(":", maxsplit=1)[-1]

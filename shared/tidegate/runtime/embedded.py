@@ -11,16 +11,16 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tidegate.epochs import intake, paths
+from tidegate.epochs import intake
 from tidegate.epochs.machine import Coordinator, Invoker, drive
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import EpochRecord, Limits, lay_out
 from tidegate.epochs.sweep import sweep
-from tidegate.errors import ObjectNotFound, UsageError
+from tidegate.errors import UsageError
 from tidegate.outline import Outline
 from tidegate.plan import Plan
 from tidegate.references import checksum
@@ -150,12 +150,9 @@ class EmbeddedRunner:
 
     def _last(self) -> Manifest | None:
         """What earlier runs left; before anything is written, for it refuses the state of another plan."""
-        last = self.manifest()
-        frozen = paths.record(self._outline.pipeline, last.epoch + 1 if last else 1)
-        with suppress(ObjectNotFound):
-            # Also what is not committed yet: an epoch belongs to the plan that it was frozen for.
-            record = EpochRecord.decode(frozen, self._state.get(frozen))
-            self._outline.check(record.fingerprint, record.meaning)
+        coordinator = self._coordinator()
+        coordinator.check()
+        last = coordinator.manifest()
         self.missing = self.folders.missing(last)
         if not self._cleared:
             # Once: what was killed had the folders before this runner, and looking costs a walk through them.
@@ -224,7 +221,7 @@ class EmbeddedRunner:
 
     def _refuse(self, objects: Sequence[intake.InputObject]) -> None:
         """Refuses files that come after the end of time, when all that is in them would be dropped."""
-        unseen = [each for each in objects if intake.is_new(self.table, each)]
+        unseen = intake.new(self.table, objects)
         if unseen:
             raise UsageError(
                 f"this stream was finished with --drain, and {unseen[0].key} is new; "

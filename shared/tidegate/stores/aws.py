@@ -5,8 +5,7 @@ The only import of boto3. Objects have a file of their own (`s3`), since map and
 
 import random
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import boto3
@@ -15,7 +14,10 @@ from tidegate.errors import ConditionFailed, TidegateError
 from tidegate.stores.ports import Add, Anything, Delete, ObjectInfo, Put, Row, Write
 
 _ATTEMPTS = 8
-"""How often a write is tried that meets another one under way."""
+"""How often a write is tried that meets another one under way, and a read that is answered in part."""
+
+_READ_TOGETHER = 100
+"""Rows that one request reads at most."""
 
 
 class DynamoTable:
@@ -35,6 +37,23 @@ class DynamoTable:
         """See `Table.get`; the read is consistent, as all of them here are."""
         answer = self._client.get_item(TableName=self._table, Key=self._key(key), ConsistentRead=True)
         return _row(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Row]:
+        """See `Table.get_many`; what the service leaves out of an answer is asked for again."""
+        found: dict[str, Row] = {}
+        wanted = [self._key(key) for key in dict.fromkeys(keys)]
+        for attempt in range(_ATTEMPTS):
+            left: list[dict[str, Any]] = []
+            for start in range(0, len(wanted), _READ_TOGETHER):
+                asked = {"Keys": wanted[start : start + _READ_TOGETHER], "ConsistentRead": True}
+                answer = self._client.batch_get_item(RequestItems={self._table: asked})
+                found |= {item["sk"]["S"]: _row(item) for item in answer["Responses"].get(self._table, ())}
+                left += answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", ())
+            if not left:
+                return found
+            wanted = left
+            _pause(attempt)
+        raise self._busy()
 
     def query(self, prefix: str, limit: int, *, last: bool = False) -> list[tuple[str, Row]]:
         """See `Table.query`."""
@@ -68,12 +87,10 @@ class DynamoTable:
                     raise ConditionFailed(f"a row of {self._table} is not as it was expected") from None
                 if not reasons & {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}:
                     raise
-                time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  (jitter, not a secret)
+                _pause(attempt)
             else:
                 return
-        raise TidegateError(
-            f"the table {self._table} was too busy for {_ATTEMPTS} attempts; it will be tried again"
-        )
+        raise self._busy()
 
     def _action(self, write: Write) -> dict[str, Any]:
         if isinstance(write, Delete):
@@ -90,6 +107,11 @@ class DynamoTable:
             }
         item = self._key(write.key) | {name: _typed(value) for name, value in write.row.items()}
         return {"Put": {"TableName": self._table, "Item": item, **_condition(write)}}
+
+    def _busy(self) -> TidegateError:
+        return TidegateError(
+            f"the table {self._table} was too busy for {_ATTEMPTS} attempts; it will be tried again"
+        )
 
     def _key(self, key: str) -> dict[str, Any]:
         return {"pk": {"S": self._pipeline}, "sk": {"S": key}}
@@ -126,10 +148,22 @@ class StateMachine:
         self._client = boto3.client("stepfunctions")
         self._arn = arn
 
-    def start(self, execution: str) -> None:
-        """Starts an execution, unless one of this name was started before."""
-        with suppress(self._client.exceptions.ExecutionAlreadyExists):
+    def start(self, execution: str) -> bool:
+        """Starts an execution, unless one of this name runs.
+
+        Returns:
+            Whether one of this name runs now. The service takes a name for the one that runs under it,
+            and refuses it for 90 days once that one has ended.
+        """
+        try:
             self._client.start_execution(stateMachineArn=self._arn, name=execution, input="{}")
+        except self._client.exceptions.ExecutionAlreadyExists:
+            return False
+        return True
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  (jitter, not a secret)
 
 
 def _condition(write: Put) -> dict[str, Any]:

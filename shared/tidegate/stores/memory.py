@@ -80,6 +80,11 @@ class MemoryTable:
         with self._lock:
             return self._rows.get(key)
 
+    def get_many(self, keys: Sequence[str]) -> dict[str, Row]:
+        """See `Table.get_many`."""
+        with self._lock:
+            return {key: self._rows[key] for key in keys if key in self._rows}
+
     def query(self, prefix: str, limit: int, *, last: bool = False) -> list[tuple[str, Row]]:
         """See `Table.query`."""
         with self._lock:

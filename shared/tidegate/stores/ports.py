@@ -123,6 +123,10 @@ class Table(Protocol):
         """The row, or None."""
         ...
 
+    def get_many(self, keys: Sequence[str]) -> dict[str, Row]:
+        """The rows that there are under any number of keys, each by its key."""
+        ...
+
     def query(self, prefix: str, limit: int, *, last: bool = False) -> list[tuple[str, Row]]:
         """The rows whose keys begin with the prefix, sorted by key: the first or last `limit` of them."""
         ...

@@ -33,6 +33,7 @@ _BUCKET_REQUESTS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 _TABLE_REQUESTS = {
     "get": "dynamodb:GetItem",
+    "get_many": "dynamodb:BatchGetItem",
     "query": "dynamodb:Query",
     # A transaction needs the rights of the writes that it is made of, and no right of its own.
     "put": "dynamodb:PutItem",
@@ -57,8 +58,8 @@ class Call:
     Attributes:
         store: `input`, `state`, `output`, `table` or `machine`.
         operation: Of a bucket `get`, `get_version`, `get_ranges`, `put`, `put_if_absent`, `list`,
-            `list_versions` or `delete`; of the table `get`, `query`, `put`, `update` or `delete`, for each
-            row that a write names; of the machine `start`.
+            `list_versions` or `delete`; of the table `get`, `get_many`, `query`, `put`, `update` or
+            `delete`, for each row that a write names; of the machine `start`.
         key: The object's or the row's; of a listing the folder.
     """
 

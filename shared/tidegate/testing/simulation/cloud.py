@@ -92,7 +92,7 @@ class Cloud:
     broken_at: int = 0
     given_up: list[str] = field(default_factory=list)
     committed: Callable[[Head], None] = lambda head: None
-    _executions: set[str] = field(default_factory=set)
+    _executions: dict[str, Process] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -138,10 +138,9 @@ class Cloud:
         self.universe.note(scheduler.current.name, f"event of {message[0]}", "given up")
         self.given_up.append(message[0])
 
-    def _start(self, name: str) -> None:
+    def _start(self, name: str) -> bool:
         if name in self._executions:
-            return
-        self._executions.add(name)
+            return self._executions[name].alive
         chaos, scheduler = self.universe.chaos, self.universe.scheduler
 
         def run() -> None:
@@ -157,13 +156,14 @@ class Cloud:
             else:
                 self.universe.note(process.name, "ends")
 
-        process = scheduler.spawn(f"execution {name}", run)
+        process = self._executions[name] = scheduler.spawn(f"execution {name}", run)
         if chaos.strikes("abort"):
             scheduler.spawn(
                 self._name("abort"),
                 lambda: self._abort(process),
                 after=chaos.stream("aborts").randrange(MINUTE),
             )
+        return True
 
     def _breaks(self, execution: str) -> None:
         self.broken.append(execution)
@@ -212,7 +212,8 @@ class Cloud:
 
         def run() -> Answer:
             line = Line(self.universe, process, function, scheduler.moment + timeout)
-            line.may_write = plan is not self.incompatible
+            # Of its own lease even then: else nobody could go on before it runs out.
+            line.may_write = plan is not self.incompatible or payload.get("action") == "release"
             try:
                 return self._handle(function, payload, line, plan, limits)
             except (TidegateError, Crash) as error:
@@ -253,6 +254,7 @@ class Cloud:
             housekeeping={**HOUSEKEEPING, Event.UNSWEPT: self.settings.swept_every},
         )
         if function == "intake":
+            control.check()
             for key, version, size in payload["messages"]:
                 control.accept("input", key, version, size)
             control.wake()
