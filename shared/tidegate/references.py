@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from tidegate.errors import CorruptObject
+from tidegate.timestamps import MAX
 
 
 def checksum(data: bytes) -> str:
@@ -86,9 +87,12 @@ class Segment:
         range: A later epoch may narrow it, where only part of the segment was replaced.
         rows: Rows in the object.
         due: The lowest watermark at which one of its windows has something to do, microseconds.
+        alarm: The earliest processing time at which one of its triggers asks to be evaluated, microseconds;
+            `MAX` if none does.
     """
 
     ref: ObjectRef
     range: KeyRange
     rows: int
     due: int
+    alarm: int = MAX

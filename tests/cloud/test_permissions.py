@@ -94,6 +94,14 @@ class NotedTable:
 
 
 @dataclass
+class NotedAlarms:
+    note: Note
+
+    def set(self, moment: int, now: int) -> None:
+        self.note(Call("alarms", "set", str(moment)))
+
+
+@dataclass
 class Deployed:
     """A deployed pipeline in memory, and what each function called."""
 
@@ -125,6 +133,7 @@ class Deployed:
             input_bucket="input",
             limits=self.limits,
             clock=self.clock,
+            alarms=NotedAlarms(self.calls[function].add),
             start=start,
             # Objects in memory have no age.
             swept_after=0,

@@ -13,7 +13,7 @@ from tidegate.errors import ForeignObject, IncompatiblePipeline
 from tidegate.limits import EXECUTION_HISTORY, LEASE, RECONCILE_EVERY, RECONCILE_OVERLAP, SWEEP_EVERY
 from tidegate.outline import Outline
 from tidegate.runtime.control_plane import ControlPlane
-from tidegate.stores.memory import ManualClock
+from tidegate.stores.memory import ManualClock, MemoryAlarms
 from tidegate.stores.ports import ObjectInfo
 from tidegate.testing.faults import Crash, FaultyTable, Interference
 
@@ -35,6 +35,7 @@ class Deployed:
     world: World = field(default_factory=World)
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOON))
     uploads: Uploads = field(default_factory=Uploads)
+    alarms: MemoryAlarms = field(default_factory=MemoryAlarms)
     started: list[str] = field(default_factory=list)
     ended: set[str] = field(default_factory=set)
     outline: Outline = field(default_factory=PLAN.outline)
@@ -59,6 +60,7 @@ class Deployed:
             "in",
             Limits(),
             self.clock,
+            self.alarms,
             self.start,
         )
 

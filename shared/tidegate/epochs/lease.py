@@ -16,6 +16,9 @@ _WAKE = "wake"
 RECONCILED = "reconciled"
 """Noted under this name: the beginning of the last complete listing of the input."""
 
+ALARM = "alarm"
+"""Noted under this name: the moment of the alarm that is set, 0 if none is."""
+
 _NEW: Row = {
     _WAKE: 0,
     "holder": "",
@@ -27,6 +30,7 @@ _NEW: Row = {
     RECONCILED: 0,
     "sweep": 0,
     "sweep_by": "",
+    ALARM: 0,
 }
 """The row with all its attributes, so that whoever changes it expects all of them."""
 
@@ -113,9 +117,22 @@ def stand_by(table: Table, coordinator: str) -> None:
             return
 
 
-def release(table: Table, held: Lease) -> bool:
-    """Ends a coordinator, unless intake called since it was acquired or somebody else took it."""
-    return _replace(table, held, _ended(held))
+def release(table: Table, held: Lease, alarm: int) -> bool:
+    """Ends a coordinator, unless intake called since it was acquired or somebody else took it.
+
+    Args:
+        table: The pipeline's table.
+        held: What the coordinator acquired.
+        alarm: The moment of the alarm that is set, 0 if none is.
+    """
+    return _replace(table, held, {**_ended(held), ALARM: alarm})
+
+
+def ring(table: Table, alarm: int) -> None:
+    """Notes that an alarm went off: from now on none is set, unless it was another one."""
+    while (found := read(table)).moment(ALARM) == alarm:
+        if _replace(table, found, {**(found.row or {}), ALARM: 0}):
+            return
 
 
 def give_back(table: Table, holder: str, *, ended: bool) -> None:

@@ -30,6 +30,7 @@ definition in `infra/epoch.asl.yaml` has the same states; a test compares the tw
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -162,7 +163,9 @@ class Coordinator:
                 self._adopted(paths.record(self._outline.pipeline, 1))
 
     def plan(self, *, close: bool = False) -> EpochRecord | None:
-        """The record of the next epoch: the one that is there, or a new one; None if nothing waits.
+        """The record of the next epoch: the one that is there, or a new one; None if none is due.
+
+        Due is an epoch with the objects that wait, or with none once processing time comes to the alarm.
 
         Args:
             close: Whether the source is finished, so that an epoch without inputs takes the watermark to
@@ -226,6 +229,7 @@ class Coordinator:
             settled=record.epoch if at_once else record.epoch - 1,
             fingerprint=record.fingerprint,
             key_groups=head.key_groups,
+            alarm=manifest.alarm,
         )
         before: Row | None = {"epoch": record.epoch - 1} if record.epoch > 1 else None
         try:
@@ -245,6 +249,10 @@ class Coordinator:
     def manifest(self) -> Manifest | None:
         """The manifest of the last committed epoch, None before the first one."""
         return self._manifest(self._head())
+
+    def alarm(self) -> int:
+        """The processing time at which an epoch is due without inputs, microseconds; `MAX` if none is."""
+        return self._head().alarm
 
     def _head(self) -> Head:
         row = self._table.get(paths.HEAD)
@@ -274,7 +282,7 @@ class Coordinator:
         frontier = previous.frontier if previous else Frontier()
         inputs = take(waiting, self._limits)
         closes = close and not inputs and frontier.watermark < MAX
-        if not inputs and not closes:
+        if not inputs and not closes and head.alarm > self._now(inputs):
             return None
         processed = previous.processed if previous else ""
         return EpochRecord(
@@ -302,7 +310,7 @@ class Coordinator:
         rows = [Delete(paths.pending(each.position)) for each in record.inputs]
         for start in range(0, len(rows), _ROWS_TOGETHER):
             self._table.write(*rows[start : start + _ROWS_TOGETHER])
-        settled = Head(head.epoch, head.manifest, head.epoch, head.fingerprint, head.key_groups)
+        settled = replace(head, settled=head.epoch)
         try:
             self._table.write(Put(paths.HEAD, settled.row(), expected={"epoch": head.epoch}))
         except ConditionFailed:

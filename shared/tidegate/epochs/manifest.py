@@ -5,7 +5,7 @@ State segments, output objects, watermark and counters; what no committed manife
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.epochs import documents, paths
@@ -48,6 +48,11 @@ class Manifest:
     def key(self) -> str:
         """Its object's key."""
         return paths.manifest(self.pipeline, self.epoch)
+
+    @property
+    def alarm(self) -> int:
+        """The earliest processing time at which something is due without inputs; `MAX` if nothing is."""
+        return min((each.alarm for each in self.segments), default=MAX)
 
     def encode(self) -> bytes:
         """The manifest as a document."""
@@ -157,5 +162,5 @@ def _segments(
             for old in previous.segments if previous else ():
                 valid = old.range.intersect(KeyRange(low, high))
                 if valid:
-                    segments.append(Segment(old.ref, valid, old.rows, old.due))
+                    segments.append(replace(old, range=valid))
     return tuple(segments)

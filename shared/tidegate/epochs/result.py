@@ -6,6 +6,7 @@ from typing import Any
 
 from tidegate.epochs import documents, paths
 from tidegate.references import KeyRange, ObjectRef, Piece, Segment
+from tidegate.timestamps import MAX
 
 KIND = "task-result"
 
@@ -123,8 +124,9 @@ def segment_body(segment: Segment) -> dict[str, Any]:
 
 
 def segment_from(body: dict[str, Any]) -> Segment:
-    """A segment of a document."""
-    return Segment(ObjectRef(**body["ref"]), KeyRange(**body["range"]), body["rows"], body["due"])
+    """A segment of a document; version 0.1.0 knew no alarms."""
+    reference, groups = ObjectRef(**body["ref"]), KeyRange(**body["range"])
+    return Segment(reference, groups, body["rows"], body["due"], body.get("alarm", MAX))
 
 
 def tasks_of(epoch: int, stage: str, count: int) -> Sequence[Task]:

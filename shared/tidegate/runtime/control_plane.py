@@ -6,6 +6,7 @@ adapters that they get on AWS are chosen in `deployment`; simulated ones make th
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import islice
 from typing import Any, Protocol
 
@@ -18,7 +19,8 @@ from tidegate.epochs.sweep import EPOCHS_KEPT, sweep
 from tidegate.errors import ForeignObject
 from tidegate.limits import EXECUTION_HISTORY, LEASE, RECONCILE_OVERLAP, SWEPT_AFTER
 from tidegate.outline import Outline
-from tidegate.stores.ports import Clock, ObjectInfo, Objects, Table
+from tidegate.runtime.notifications import Alarm, Upload
+from tidegate.stores.ports import Alarms, Clock, ObjectInfo, Objects, Table
 
 Answer = dict[str, Any]
 
@@ -30,6 +32,16 @@ _EVENTS_OF_TASK = 7
 
 _AT_A_TIME = 400
 """Uploads that are compared with the intake log before those that are new are accepted."""
+
+
+class Received(StrEnum):
+    """What became of a message, as the metrics call it."""
+
+    ACCEPTED = "AcceptedObjects"
+    IGNORED = "IgnoredNotifications"
+    """Of an object that was accepted before, or that does not belong to the source."""
+
+    ALARM = "Alarms"
 
 
 class Uploads(Protocol):
@@ -52,6 +64,7 @@ class ControlPlane:
         input_bucket: The name that events must have for it.
         limits: How large epochs may be.
         clock: The machine's clock.
+        alarms: Call for a coordinator when processing time alone makes an epoch due.
         start: Starts an execution of the state machine under a name, unless one runs under it; False if one
             did and has ended, for a name is used once.
         swept_after: How long ago an epoch must have been superseded before it is swept, microseconds.
@@ -66,6 +79,7 @@ class ControlPlane:
     input_bucket: str
     limits: Limits
     clock: Clock
+    alarms: Alarms
     start: Callable[[str], bool]
     swept_after: int = SWEPT_AFTER
     epochs_kept: int = EPOCHS_KEPT
@@ -78,6 +92,19 @@ class ControlPlane:
             IncompatiblePipeline: The state belongs to another plan. Nothing was written.
         """
         self._coordinator().check()
+
+    def receive(self, message: Upload | Alarm) -> Received:
+        """Takes in what a message of the queue says; `wake` after it, whatever it was.
+
+        Raises:
+            ForeignObject: It is about another bucket than the one that this deployment reads.
+        """
+        if isinstance(message, Alarm):
+            # From now on none is set, so that whoever finds it too early sets it again.
+            lease.ring(self.table, message.moment)
+            return Received.ALARM
+        new = self.accept(message.bucket, message.key, message.version, message.size)
+        return Received.ACCEPTED if new else Received.IGNORED
 
     def accept(self, bucket: str, key: str, version: str, size: int) -> bool:
         """Puts an uploaded object into the intake log.
@@ -139,7 +166,9 @@ class ControlPlane:
             lease.give_back(self.table, execution, ended=True)
             self.wake()
             return {"action": Event.NOTHING.value}
-        action = next_action(self._coordinator(), self.table, execution, self.clock, self.housekeeping)
+        action = next_action(
+            self._coordinator(), self.table, execution, self.clock, self.alarms, self.housekeeping
+        )
         answer: Answer = {"action": action.event.value, "history": history + _EVENTS_OF_EPOCH}
         if action.event is Event.HELD:
             return answer | {"seconds": action.wait // 1_000_000 + 1}

@@ -1,11 +1,13 @@
-"""The services that boto3 speaks to: rows in DynamoDB, executions of Step Functions.
+"""The services that boto3 speaks to: rows in DynamoDB, executions of Step Functions, alarms.
 
 The only import of boto3. Objects have a file of their own (`s3`), since map and reduce need no more.
 """
 
 import random
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -15,6 +17,12 @@ from tidegate.stores.ports import Add, Anything, Delete, ObjectInfo, Put, Row, W
 
 _ATTEMPTS = 8
 """How often a write is tried that meets another one under way, and a read that is answered in part."""
+
+_LONGEST_DELAY = 900
+"""Seconds that a queue holds a message back at most."""
+
+_SCHEDULE_PRECISION = 60
+"""Seconds that a schedule may be late."""
 
 _READ_TOGETHER = 100
 """Rows that one request reads at most."""
@@ -135,6 +143,49 @@ class UploadedVersions:
                 version = each["VersionId"] if each["VersionId"] != "null" else each["ETag"]
                 modified = int(each["LastModified"].timestamp() * 1_000_000)
                 yield ObjectInfo(each["Key"], each["Size"], version, modified)
+
+
+class AlarmQueue:
+    """Alarms as messages of the intake queue, delayed; those beyond the longest delay as one-time schedules.
+
+    Args:
+        queue: The queue's URL.
+        queue_arn: Its ARN.
+        group: The group of schedules.
+        role: ARN of the role with which a schedule sends its message.
+        message: What the message of an alarm says.
+    """
+
+    def __init__(
+        self, queue: str, queue_arn: str, group: str, role: str, message: Callable[[int], str]
+    ) -> None:
+        self._queue = queue
+        self._queue_arn = queue_arn
+        self._group = group
+        self._role = role
+        self._message = message
+
+    def set(self, moment: int, now: int) -> None:
+        """See `Alarms.set`."""
+        seconds = max(0, -(-(moment - now) // 1_000_000))
+        if seconds <= _LONGEST_DELAY:
+            boto3.client("sqs").send_message(
+                QueueUrl=self._queue, MessageBody=self._message(moment), DelaySeconds=seconds
+            )
+            return
+        scheduler = boto3.client("scheduler")
+        # Early by as much as a schedule may be late; the rest is a message's delay.
+        at = datetime.fromtimestamp(moment // 1_000_000 - _SCHEDULE_PRECISION, UTC)
+        # One schedule for a moment, however often it is set.
+        with suppress(scheduler.exceptions.ConflictException):
+            scheduler.create_schedule(
+                Name=f"alarm-{moment}",
+                GroupName=self._group,
+                ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",
+                FlexibleTimeWindow={"Mode": "OFF"},
+                ActionAfterCompletion="DELETE",
+                Target={"Arn": self._queue_arn, "RoleArn": self._role, "Input": self._message(moment)},
+            )
 
 
 class StateMachine:

@@ -68,6 +68,21 @@ class ManualClock:
         return self.moment
 
 
+class MemoryAlarms:
+    """Alarms that nobody hears; whoever wants to know looks which were set.
+
+    Attributes:
+        moments: What they were set to, microseconds since 1970.
+    """
+
+    def __init__(self) -> None:
+        self.moments: list[int] = []
+
+    def set(self, moment: int, now: int) -> None:
+        """See `Alarms.set`."""
+        self.moments.append(moment)
+
+
 class MemoryTable:
     """Rows in a dictionary; safe between threads."""
 

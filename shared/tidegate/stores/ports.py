@@ -140,6 +140,22 @@ class Table(Protocol):
         ...
 
 
+class Alarms(Protocol):
+    """Calls for a coordinator at a processing time at which nothing may arrive.
+
+    An alarm is a hint: it may come late, early or twice. The truth is the head's.
+    """
+
+    def set(self, moment: int, now: int) -> None:
+        """Has intake called at a moment, or soon after it.
+
+        Args:
+            moment: When, microseconds since 1970.
+            now: What time it is.
+        """
+        ...
+
+
 class Clock(Protocol):
     """Processing time."""
 

@@ -15,12 +15,14 @@ from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.errors import TidegateError
 from tidegate.plan import Plan
 from tidegate.runtime.control_plane import Answer, ControlPlane
+from tidegate.runtime.notifications import Alarm, Upload
 from tidegate.stores.memory import MemoryTable
 from tidegate.testing.faults import Crash
 from tidegate.testing.simulation.faults import HOUR, MINUTE
 from tidegate.testing.simulation.ports import (
     Bucket,
     Line,
+    SimulatedAlarms,
     SimulatedClock,
     SimulatedObjects,
     SimulatedTable,
@@ -38,8 +40,7 @@ RECEIVES = 5
 VISIBILITY = 3 * MINUTE
 """How long a message stays hidden that a function failed on."""
 
-Message = tuple[str, str, int]
-"""What an upload's event says: key, version, size."""
+Message = Upload | Alarm
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ class Cloud:
         chaos, universe = self.universe.chaos, self.universe
         stored = self.input.put(key, data, universe.scheduler.moment)
         universe.note("uploader", f"uploads {key}", stored.version)
-        message = (key, stored.version, len(data))
+        message = Upload("input", key, stored.version, len(data))
         if chaos.strikes("lost_event"):
             universe.note("uploader", f"event of {key}", "lost")
             return
@@ -126,6 +127,20 @@ class Cloud:
 
     # Queue, invocations, executions
 
+    def _alarm(self, moment: int, delay: int) -> None:
+        """A message that is delayed; it may come late, early or several times."""
+        chaos = self.universe.chaos
+        copies = 1 + (chaos.stream("rings").randint(1, 2) if chaos.strikes("duplicate_alarm") else 0)
+        for _ in range(copies):
+            chance, after = chaos.stream("ringing"), delay
+            if chaos.strikes("early_alarm"):
+                after = chance.randrange(delay + 1)
+            elif chaos.strikes("late_alarm"):
+                after += chance.randrange(HOUR)
+            self.universe.scheduler.spawn(
+                self._name("alarm"), lambda: self._deliver(Alarm(moment)), after=after
+            )
+
     def _deliver(self, message: Message) -> None:
         scheduler = self.universe.scheduler
         for _ in range(RECEIVES):
@@ -135,8 +150,8 @@ class Cloud:
                 scheduler.sleep(VISIBILITY)
             else:
                 return
-        self.universe.note(scheduler.current.name, f"event of {message[0]}", "given up")
-        self.given_up.append(message[0])
+        self.universe.note(scheduler.current.name, f"{message}", "given up")
+        self.given_up.append(f"{message}")
 
     def _start(self, name: str) -> bool:
         if name in self._executions:
@@ -248,6 +263,7 @@ class Cloud:
             input_bucket="input",
             limits=limits,
             clock=SimulatedClock(line),
+            alarms=SimulatedAlarms(line, self._alarm),
             start=lambda name: line.call("machine", "start", name, lambda: self._start(name)),
             swept_after=self.settings.swept_after,
             epochs_kept=self.settings.epochs_kept,
@@ -255,8 +271,8 @@ class Cloud:
         )
         if function == "intake":
             control.check()
-            for key, version, size in payload["messages"]:
-                control.accept("input", key, version, size)
+            for message in payload["messages"]:
+                control.receive(message)
             control.wake()
             return {}
         if function == "plan":

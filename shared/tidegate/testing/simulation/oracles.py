@@ -173,6 +173,8 @@ class Watch:
         violated = cloud.universe.violated
         self.check_state()
         left = waiting(cloud.table, 1_000)
+        if cloud.head and cloud.head.alarm <= cloud.universe.scheduler.moment:
+            violated("an alarm's moment is past, and its epoch did not come")
         if left:
             violated(f"these were accepted and never processed: {[each.object.key for each in left]}")
         taken = Counter(

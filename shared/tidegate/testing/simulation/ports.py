@@ -134,7 +134,7 @@ class Line:
             universe.scheduler.kill(self.process)
 
 
-_WRITES = ("put", "put_if_absent", "delete", "update", "start")
+_WRITES = ("put", "put_if_absent", "delete", "update", "start", "set")
 
 
 def _never(fault: str) -> bool:
@@ -318,6 +318,28 @@ def _operation(write: Write) -> str:
 
 def _lost() -> None:
     raise ConditionFailed("the write was done, and tried again")
+
+
+class SimulatedAlarms:
+    """Alarms, as one process sets them.
+
+    Args:
+        ring: Has an alarm go off after some microseconds.
+    """
+
+    def __init__(self, line: Line, ring: Callable[[int, int], None]) -> None:
+        self._line = line
+        self._ring = ring
+
+    def set(self, moment: int, now: int) -> None:
+        """See `Alarms.set`."""
+        self._line.call(
+            "alarms",
+            "set",
+            str(moment),
+            lambda: self._ring(moment, max(0, moment - now)),
+            lost_to_itself=None,
+        )
 
 
 class SimulatedClock:
