@@ -31,9 +31,12 @@ from tidegate.panes import (
 from tidegate.panes import INDEX as PANE_INDEX
 from tidegate.plan import Stage
 from tidegate.timestamps import MAX, MIN
-from tidegate.triggers import Moment
+from tidegate.triggers import Moment, alarm
 
 _END = "__end"
+_STEPS = "__steps"
+"""Whether the trigger fires, which nearly always gives a pane."""
+
 _FIRES = "__fires"
 _EXPIRED = "__expired"
 _FINISHED = "__finished"
@@ -62,12 +65,14 @@ class ReduceOutput:
         state: The state that is left.
         rows: The panes after the stage's steps, as the sink takes them.
         due: The lowest watermark at which a window of the state has something to do.
+        alarm: The lowest processing time at which one has; `MAX` if none has.
         counters: Counts of this task.
     """
 
     state: pl.DataFrame
     rows: pl.DataFrame
     due: int
+    alarm: int
     counters: dict[str, int]
     dead: DeadLetters = field(default_factory=DeadLetters)
 
@@ -100,34 +105,37 @@ def reduce_epoch(
         rows = outcome.frame
         dead.add_rejected_panes(outcome.rejected)
     counters["dead_letters"] = len(dead)
-    return ReduceOutput(left, rows, _due(left, grouping, times), counters, dead)
+    return ReduceOutput(
+        left, rows, _due(left, grouping, times), _alarm(left, grouping, times), counters, dead
+    )
 
 
 def _judge(joined: pl.DataFrame, grouping: Grouping, times: Times) -> pl.DataFrame:
     """Adds to each window its end, and whether it fires, expires and finishes; steps the trigger's state."""
     windowing = grouping.windowing
     end = windowing.window_fn.end(pl.col(START))
-    moment = Moment(pl.col(ADDED), pl.col(_END), times.after)
-    step = windowing.trigger.step(TRIGGER, moment)
+    step = windowing.trigger.step(
+        TRIGGER,
+        Moment(pl.col(ADDED), pl.col(_END), times.before, times.after, times.now, pl.col(PENDING)),
+    )
     schema = state_schema(grouping)
     due = (pl.col(_END) > times.before) & (pl.col(_END) <= times.after)
-    asked = (pl.col(ADDED) > 0) | due
+    rings = alarm(windowing.trigger, TRIGGER, pl.col(_END), times.before) <= times.now
+    asked = (pl.col(ADDED) > 0) | due | rings
     # A window that expires with elements unfired gives them in a closing pane: nothing is lost silently.
-    closing = pl.col(_EXPIRED) & (pl.col(PENDING) > 0)
+    closing = ~pl.col(CLOSED) & pl.col(_EXPIRED) & (pl.col(PENDING) > 0)
+    judged = joined.lazy().with_columns(end.alias(_END))
+    for layer in step.layers:
+        judged = judged.with_columns(**layer)
     return (
-        joined.lazy()
-        .with_columns(end.alias(_END))
-        .with_columns((windowing.expiry(pl.col(_END)) < times.after).alias(_EXPIRED))
-        .with_columns((~pl.col(CLOSED) & ((asked & step.ready) | closing)).alias(_FIRES))
+        judged.with_columns((windowing.expiry(pl.col(_END)) < times.after).alias(_EXPIRED))
+        .with_columns((~pl.col(CLOSED) & asked & step.ready).alias(_STEPS))
+        .with_columns(((pl.col(_STEPS) & step.shows) | closing).alias(_FIRES))
         .with_columns(
-            (pl.col(_FIRES) & step.finished).alias(_FINISHED),
+            (pl.col(_STEPS) & step.finished).alias(_FINISHED),
             *(
-                pl.when(pl.col(_FIRES))
-                .then(step.fired[name])
-                .otherwise(step.quiet[name])
-                .cast(schema[name])
-                .alias(name)
-                for name in step.fired
+                value.cast(schema[name]).alias(name)
+                for name, value in step.after(pl.col(_STEPS), pl.lit(False)).items()
             ),
         )
         .collect(engine=ENGINE)
@@ -176,4 +184,12 @@ def _due(state: pl.DataFrame, grouping: Grouping, times: Times) -> int:
     end = grouping.windowing.window_fn.end(pl.col(START))
     ends = pl.when(end > times.after).then(end).otherwise(grouping.windowing.expiry(end) + 1)
     lowest = state.select(ends.min()).item()
+    return MAX if lowest is None else int(lowest)
+
+
+def _alarm(state: pl.DataFrame, grouping: Grouping, times: Times) -> int:
+    """The lowest processing time at which a window asks to be evaluated; `MAX` if there is none."""
+    windowing = grouping.windowing
+    rings = alarm(windowing.trigger, TRIGGER, windowing.window_fn.end(pl.col(START)), times.after)
+    lowest = state.lazy().filter(~pl.col(CLOSED)).select(rings.min()).collect(engine=ENGINE).item()
     return MAX if lowest is None else int(lowest)

@@ -16,6 +16,7 @@ from tidegate.engine.key_groups import GROUP, in_range
 from tidegate.grouping import Grouping
 from tidegate.references import KeyRange, Segment
 from tidegate.stores.ports import Objects
+from tidegate.triggers import StateColumn
 
 START = "__start"
 """The window's start, Int64 microseconds."""
@@ -36,8 +37,8 @@ TRIGGER = "__trigger"
 """Where the names of the trigger's state columns begin."""
 
 
-def trigger_state(grouping: Grouping) -> dict[str, int | bool]:
-    """The trigger's state columns with their initial values."""
+def trigger_state(grouping: Grouping) -> dict[str, StateColumn]:
+    """The trigger's state columns."""
     return grouping.windowing.trigger.state(TRIGGER)
 
 
@@ -45,8 +46,8 @@ def state_schema(grouping: Grouping) -> dict[str, pl.DataType]:
     """The columns of a state segment."""
     accumulators = {each.name: each.dtype for value in grouping.aggregates for each in value.accumulators}
     triggers: dict[str, pl.DataType] = {
-        name: pl.Boolean() if isinstance(initial, bool) else pl.Int64()
-        for name, initial in trigger_state(grouping).items()
+        name: pl.Boolean() if isinstance(each.initial, bool) else pl.Int64()
+        for name, each in trigger_state(grouping).items()
     }
     own: dict[str, pl.DataType] = {PENDING: pl.Int64(), INDEX: pl.Int64(), CLOSED: pl.Boolean()}
     return {GROUP: pl.UInt16(), **grouping.keys, START: pl.Int64(), **accumulators, **own, **triggers}
@@ -96,7 +97,8 @@ def join_epoch(state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: 
     """State after the epoch's elements joined it, with the column `ADDED`; old rows come first."""
     schema = state_schema(grouping)
     fresh = {PENDING: pl.col(ADDED), INDEX: pl.lit(0, dtype=pl.Int64), CLOSED: pl.lit(False)}
-    fresh |= {name: pl.lit(initial).cast(schema[name]) for name, initial in trigger_state(grouping).items()}
+    triggers = trigger_state(grouping)
+    fresh |= {name: pl.lit(None, dtype=schema[name]) for name in triggers}
     columns = [*schema, ADDED]
     old = state.lazy().with_columns(pl.lit(0, dtype=pl.Int64).alias(ADDED)).select(columns)
     new = [frame.lazy().with_columns(**fresh).select(columns) for frame in partials]
@@ -107,11 +109,13 @@ def join_epoch(state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: 
     ]
     # At most one of the joined rows comes from the old state; the others hold initial values, which are
     # the smallest, so that the maximum is the old row's value wherever there is an old row.
-    carried = [pl.col(name).max() for name in (INDEX, CLOSED, *trigger_state(grouping))]
+    carried = [pl.col(name).max() for name in (INDEX, CLOSED)]
+    # A trigger sees the epoch's elements when it is evaluated: here their rows hold null.
+    stepped = [each.merge(pl.col(name)).fill_null(each.value).alias(name) for name, each in triggers.items()]
     return (
         pl.concat([old, *new])
         .group_by(GROUP, *grouping.keys, START, maintain_order=True)
-        .agg(*accumulators, pl.col(PENDING).sum(), *carried, pl.col(ADDED).sum())
+        .agg(*accumulators, pl.col(PENDING).sum(), *carried, *stepped, pl.col(ADDED).sum())
         .select(columns)
         .collect(engine=ENGINE)
     )
