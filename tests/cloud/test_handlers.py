@@ -14,6 +14,8 @@ import pytest
 
 from tidegate.errors import IncompatiblePipeline
 from tidegate.runtime import deployment, task_runner
+from tidegate.runtime.control_plane import Received
+from tidegate.runtime.notifications import Alarm, Upload
 
 ROOT = Path(__file__).parents[2]
 EVENTS = Path(__file__).parent / "events"
@@ -33,6 +35,7 @@ class Control:
 
     def __init__(self) -> None:
         self.accepted: list[tuple[str, str, str, int]] = []
+        self.rung: list[int] = []
         self.wakes = 0
         self.incompatible = False
         self.calls: list[tuple[Any, ...]] = []
@@ -41,11 +44,14 @@ class Control:
         if self.incompatible:
             raise IncompatiblePipeline("another plan")
 
-    def accept(self, bucket: str, key: str, version: str, size: int) -> bool:
-        if not bucket.startswith("tidegate-input"):
-            raise ValueError(f"{bucket} is not the input bucket")
-        self.accepted.append((bucket, key, version, size))
-        return True
+    def receive(self, message: Upload | Alarm) -> Received:
+        if isinstance(message, Alarm):
+            self.rung.append(message.moment)
+            return Received.ALARM
+        if not message.bucket.startswith("tidegate-input"):
+            raise ValueError(f"{message.bucket} is not the input bucket")
+        self.accepted.append((message.bucket, message.key, message.version, message.size))
+        return Received.ACCEPTED
 
     def wake(self) -> None:
         self.wakes += 1
@@ -115,6 +121,13 @@ def test_intake_accepts_decoded_keys_with_their_versions(call: Any, control: Con
 def test_intake_takes_the_etag_where_a_bucket_keeps_no_versions(call: Any, control: Control) -> None:
     call("intake", "intake_without_version")
     assert control.accepted[0][2] == '"0123456789abcdef0123456789abcdef"'
+
+
+def test_an_alarm_wakes(call: Any, control: Control) -> None:
+    assert call("intake", "intake_alarm") == {"batchItemFailures": []}
+    assert control.rung == [1_750_000_060_000_000]
+    assert control.accepted == []
+    assert control.wakes == 1
 
 
 def test_intake_takes_s3s_own_test_event_off_the_queue(call: Any, control: Control) -> None:

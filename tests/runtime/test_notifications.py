@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.errors import TidegateError
-from tidegate.runtime.notifications import Upload, messages_of
+from tidegate.runtime.notifications import Alarm, Upload, messages_of
 
 RECORD: dict[str, Any] = {
     "eventName": "ObjectCreated:Put",
@@ -129,3 +129,13 @@ def test_a_refusal_repeats_nothing_of_the_message() -> None:
         with pytest.raises(TidegateError) as raised:
             messages_of(body)
         assert "SECRET" not in str(raised.value)
+
+
+def test_an_alarm_says_its_moment() -> None:
+    assert messages_of(Alarm(1_750_000_000_000_000).body()) == [Alarm(1_750_000_000_000_000)]
+
+
+@pytest.mark.parametrize("moment", ['"1"', "true", "null", "1.5", "[]"])
+def test_an_alarm_of_no_moment_is_refused(moment: str) -> None:
+    with pytest.raises(TidegateError, match="its alarm is no moment"):
+        messages_of(f'{{"tidegate-alarm": {moment}}}')

@@ -200,13 +200,16 @@ class _Attempt:
 
     def _is_due(self, wanted: KeyRange, times: Times) -> bool:
         segments = self.previous.segments if self.previous else ()
-        return any(each.range.intersect(wanted) and each.due <= times.after for each in segments)
+        return any(
+            each.range.intersect(wanted) and (each.due <= times.after or each.alarm <= times.now)
+            for each in segments
+        )
 
     def _segments(self, wanted: KeyRange, reduced: ReduceOutput) -> tuple[Segment, ...]:
         if not reduced.state.height:
             return ()
         ref = self._put("state.parquet", encode_state(reduced.state, self.record.fingerprint))
-        return (Segment(ref, wanted, reduced.state.height, reduced.due),)
+        return (Segment(ref, wanted, reduced.state.height, reduced.due, reduced.alarm),)
 
     def _outputs(self, rows: pl.DataFrame | None, dead: DeadLetters) -> tuple[Published, ...]:
         outputs = []

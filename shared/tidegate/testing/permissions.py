@@ -182,11 +182,8 @@ def _requests(call: Call) -> Iterator[_Request]:
     elif call.store == "alarms":
         if call.operation != "set":
             raise ValueError(f"alarms have no operation {call.operation!r}")
-        for action, resource in _ALARM_REQUESTS:
-            context = (
-                (("iam:PassedToService", "scheduler.amazonaws.com"),) if action == "iam:PassRole" else ()
-            )
-            yield _Request(action, _resolved(resource), _TLS + context)
+        for action, resource, more in _ALARM_REQUESTS:
+            yield _Request(action, _resolved(resource), _TLS + more)
     elif call.store == "table":
         yield _Request(_TABLE_REQUESTS[call.operation], f"arn:{STORES['table']}", _TLS)
     else:
@@ -203,16 +200,17 @@ _MACHINE = (
 )
 """The state machine is named by its ARN in the template, for it and the functions need each other."""
 
-_ALARM_REQUESTS = (
-    ("sqs:SendMessage", {"Fn::GetAtt": ["IntakeQueue", "Arn"]}),
-    (
-        "scheduler:CreateSchedule",
-        {
-            "Fn::Sub": "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${AlarmGroup}/*"
-        },
-    ),
+_SCHEDULES = "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${AlarmGroup}/*"
+
+_ALARM_REQUESTS: tuple[tuple[str, Any, tuple[tuple[str, str], ...]], ...] = (
+    ("sqs:SendMessage", {"Fn::GetAtt": ["IntakeQueue", "Arn"]}, ()),
+    ("scheduler:CreateSchedule", {"Fn::Sub": _SCHEDULES}, ()),
     # A schedule sends its message with a role that whoever makes it must be allowed to hand over.
-    ("iam:PassRole", {"Fn::GetAtt": ["AlarmRole", "Arn"]}),
+    (
+        "iam:PassRole",
+        {"Fn::GetAtt": ["AlarmRole", "Arn"]},
+        (("iam:PassedToService", "scheduler.amazonaws.com"),),
+    ),
 )
 
 
