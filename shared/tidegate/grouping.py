@@ -5,7 +5,7 @@ from typing import Final
 
 import polars as pl
 
-from tidegate.accumulation import DISCARDING, Accumulation
+from tidegate.accumulation import ACCUMULATING, DISCARDING, Accumulation
 from tidegate.aggregates import BoundAggregate
 from tidegate.errors import PipelineError
 from tidegate.expressions import describe_expression
@@ -80,6 +80,13 @@ class Windowing:
             return self.window_fn.end(pl.col(start))
         return pl.col(end)
 
+    @property
+    def repeats_elements(self) -> bool:
+        """Whether an element may be in several panes of its window, with nothing to take it back."""
+        return self.accumulation is ACCUMULATING and not (
+            self.trigger.finish is Finish.AT_END_OF_WINDOW and self.trigger.needs_watermark
+        )
+
     def expiry(self, end: pl.Expr) -> pl.Expr:
         """The last watermark at which a window's state is kept, from its end (Int64 microseconds).
 
@@ -108,12 +115,14 @@ class Grouping:
 
     Attributes:
         derived: The keys that are no columns of the stream, as row-by-row expressions.
+        sign: 1 for an element that is inserted and -1 for one that is taken back; None if none is.
     """
 
     keys: dict[str, pl.DataType]
     windowing: Windowing
     aggregates: tuple[BoundAggregate, ...]
     derived: tuple[pl.Expr, ...] = ()
+    sign: pl.Expr | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in self.keys.items():
