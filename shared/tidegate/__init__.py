@@ -28,7 +28,18 @@ if TYPE_CHECKING:
     from tidegate.errors import PipelineError, TidegateError
     from tidegate.pipeline import Pipeline, Stream
     from tidegate.readers import read_csv, read_json, read_parquet
-    from tidegate.triggers import AfterCount, AfterWatermark, Repeatedly
+    from tidegate.triggers import (
+        AfterAll,
+        AfterAny,
+        AfterCount,
+        AfterEach,
+        AfterProcessingTime,
+        AfterWatermark,
+        AlignedDelay,
+        Never,
+        OrFinally,
+        Repeatedly,
+    )
     from tidegate.watermarks import BoundedDelay
     from tidegate.windows import FixedWindows, GlobalWindows, Sessions, SlidingWindows
 
@@ -56,7 +67,10 @@ _HOME = {
     "tidegate.errors": ("PipelineError", "TidegateError"),
     "tidegate.pipeline": ("Pipeline", "Stream"),
     "tidegate.readers": ("read_csv", "read_json", "read_parquet"),
-    "tidegate.triggers": ("AfterCount", "AfterWatermark", "Repeatedly"),
+    "tidegate.triggers": (
+        *("AfterAll", "AfterAny", "AfterCount", "AfterEach", "AfterProcessingTime", "AfterWatermark"),
+        *("AlignedDelay", "Never", "OrFinally", "Repeatedly"),
+    ),
     "tidegate.watermarks": ("BoundedDelay",),
     "tidegate.windows": ("FixedWindows", "GlobalWindows", "Sessions", "SlidingWindows"),
 }
@@ -66,11 +80,18 @@ __all__ = [
     "ACCUMULATING",
     "ACCUMULATING_AND_RETRACTING",
     "DISCARDING",
+    "AfterAll",
+    "AfterAny",
     "AfterCount",
+    "AfterEach",
+    "AfterProcessingTime",
     "AfterWatermark",
+    "AlignedDelay",
     "BoundedDelay",
     "FixedWindows",
     "GlobalWindows",
+    "Never",
+    "OrFinally",
     "Pipeline",
     "PipelineError",
     "Repeatedly",

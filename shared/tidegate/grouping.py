@@ -11,7 +11,7 @@ from tidegate.errors import PipelineError
 from tidegate.expressions import describe_expression
 from tidegate.panes import Timestamp
 from tidegate.timestamps import MAX, duration_text
-from tidegate.triggers import DEFAULT_TRIGGER, Finish, Trigger
+from tidegate.triggers import DEFAULT_TRIGGER, Earliest, Trigger
 from tidegate.watermarks import BoundedDelay
 from tidegate.windows import AlignedWindows, GlobalWindows, PlacedWindows, SlidingWindows, WindowFn
 
@@ -42,24 +42,41 @@ class Windowing:
         """
         if self.allow_unsafe_trigger:
             return
-        label = f"trigger({self.trigger.describe()})"
-        if self.trigger.finish is Finish.ANY_TIME:
+        label, outlook = f"trigger({self.trigger.describe()})", self.trigger.outlook
+        endless = isinstance(self.window_fn, GlobalWindows)
+        if outlook.fires is Earliest.NEVER:
+            raise PipelineError(
+                label,
+                "it can never fire, whatever comes",
+                "Give a trigger that can, or pass allow_unsafe_trigger=True if the closing pane of a window "
+                "that expires is all you want.",
+            )
+        if outlook.finishes is Earliest.ANY_TIME:
             raise PipelineError(
                 label,
                 "it can finish while elements still come, which would then be lost",
                 "Wrap it in Repeatedly(...), or pass allow_unsafe_trigger=True.",
             )
-        if self.trigger.finish is Finish.AT_END_OF_WINDOW and self.allowed_lateness > 0:
+        if outlook.finishes is Earliest.AT_END_OF_WINDOW and self.allowed_lateness > 0 and not endless:
             raise PipelineError(
                 label,
-                f"it finishes at the end of the window, and late elements within the allowed lateness of "
+                f"it can finish at the end of the window, and late elements within the allowed lateness of "
                 f"{duration_text(self.allowed_lateness)} would be lost",
-                "Add a late part, such as late=AfterCount(1), or pass allow_unsafe_trigger=True.",
+                "Add a late part, such as late=AfterCount(1), to an AfterWatermark that has none, wrap the "
+                "whole in Repeatedly(...), or pass allow_unsafe_trigger=True.",
             )
-        if self.trigger.needs_watermark and isinstance(self.window_fn, GlobalWindows):
+        if outlook.waits is Earliest.NEVER:
             raise PipelineError(
                 label,
-                f"it can never fire: {watermark.describe()} never reaches the end of the global window",
+                "it can come to a part that can never fire, and would hold all further elements back",
+                "Leave that part out, or pass allow_unsafe_trigger=True if the closing pane of a window that "
+                "expires is enough for them.",
+            )
+        if outlook.waits is Earliest.AT_END_OF_WINDOW and endless:
+            never = "never fire" if outlook.fires is Earliest.AT_END_OF_WINDOW else "come to never fire again"
+            raise PipelineError(
+                label,
+                f"it can {never}: {watermark.describe()} never reaches the end of the global window",
                 "Use Repeatedly(AfterCount(n)) or an early part, or pass allow_unsafe_trigger=True if every "
                 "run is drained.",
             )
