@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from tidegate.aggregates import (
         all,
         any,
+        approx_count_distinct,
+        approx_quantile,
         collect,
         count,
         count_distinct,
@@ -39,6 +41,8 @@ _HOME = {
     "tidegate.aggregates": (
         "all",
         "any",
+        "approx_count_distinct",
+        "approx_quantile",
         "collect",
         "count",
         "count_distinct",
@@ -77,6 +81,8 @@ __all__ = [
     "TidegateError",
     "all",
     "any",
+    "approx_count_distinct",
+    "approx_quantile",
     "collect",
     "count",
     "count_distinct",
