@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from tidegate.aggregates import (
         all,
         any,
+        approx_count_distinct,
+        approx_quantile,
         collect,
         count,
         count_distinct,
@@ -50,6 +52,8 @@ _HOME = {
     "tidegate.aggregates": (
         "all",
         "any",
+        "approx_count_distinct",
+        "approx_quantile",
         "collect",
         "count",
         "count_distinct",
@@ -101,6 +105,8 @@ __all__ = [
     "TidegateError",
     "all",
     "any",
+    "approx_count_distinct",
+    "approx_quantile",
     "collect",
     "count",
     "count_distinct",
