@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tidegate.pipeline import Pipeline, Stream
     from tidegate.readers import read_csv, read_json, read_parquet
     from tidegate.triggers import AfterCount, AfterWatermark, Repeatedly
-    from tidegate.watermarks import BoundedDelay
+    from tidegate.watermarks import BoundedDelay, Idle, Marks, Perfect
     from tidegate.windows import FixedWindows, GlobalWindows, Sessions, SlidingWindows
 
 __version__ = "0.1.0"
@@ -57,7 +57,7 @@ _HOME = {
     "tidegate.pipeline": ("Pipeline", "Stream"),
     "tidegate.readers": ("read_csv", "read_json", "read_parquet"),
     "tidegate.triggers": ("AfterCount", "AfterWatermark", "Repeatedly"),
-    "tidegate.watermarks": ("BoundedDelay",),
+    "tidegate.watermarks": ("BoundedDelay", "Idle", "Marks", "Perfect"),
     "tidegate.windows": ("FixedWindows", "GlobalWindows", "Sessions", "SlidingWindows"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -71,6 +71,9 @@ __all__ = [
     "BoundedDelay",
     "FixedWindows",
     "GlobalWindows",
+    "Idle",
+    "Marks",
+    "Perfect",
     "Pipeline",
     "PipelineError",
     "Repeatedly",

@@ -12,7 +12,7 @@ from tidegate.expressions import describe_expression
 from tidegate.panes import Timestamp
 from tidegate.timestamps import MAX, duration_text
 from tidegate.triggers import DEFAULT_TRIGGER, Finish, Trigger
-from tidegate.watermarks import BoundedDelay
+from tidegate.watermarks import WatermarkPolicy
 from tidegate.windows import AlignedWindows, GlobalWindows, PlacedWindows, SlidingWindows, WindowFn
 
 KEY_DTYPES: Final = "a whole number, String, Boolean, Date, Datetime or Decimal"
@@ -34,7 +34,7 @@ class Windowing:
     accumulation: Accumulation = DISCARDING
     timestamp: Timestamp = Timestamp.END_OF_WINDOW
 
-    def check(self, watermark: BoundedDelay) -> None:
+    def check(self, watermark: WatermarkPolicy) -> None:
         """Refuses a trigger that can lose data or can never fire, unless that is allowed.
 
         Raises:
@@ -56,7 +56,7 @@ class Windowing:
                 f"{duration_text(self.allowed_lateness)} would be lost",
                 "Add a late part, such as late=AfterCount(1), or pass allow_unsafe_trigger=True.",
             )
-        if self.trigger.needs_watermark and isinstance(self.window_fn, GlobalWindows):
+        if self.trigger.needs_watermark and isinstance(self.window_fn, GlobalWindows) and not watermark.ends:
             raise PipelineError(
                 label,
                 f"it can never fire: {watermark.describe()} never reaches the end of the global window",

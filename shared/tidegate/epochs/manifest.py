@@ -4,18 +4,18 @@ State segments, output objects, watermark and counters; what no committed manife
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.epochs import documents, paths
-from tidegate.epochs.record import EpochRecord, decode_frontier
+from tidegate.epochs.record import EpochRecord, decode_frontier, frontier_body
 from tidegate.epochs.result import TaskResult, segment_body, segment_from
 from tidegate.errors import CorruptObject
+from tidegate.frontier import Frontier, WatermarkRule
 from tidegate.references import KeyRange, Segment, checksum
 from tidegate.stores.ports import Objects
-from tidegate.timestamps import MAX
-from tidegate.watermarks import Frontier
+from tidegate.timestamps import MAX, MIN
 
 KIND = "manifest"
 
@@ -52,7 +52,8 @@ class Manifest:
     @property
     def alarm(self) -> int:
         """The earliest processing time at which something is due without inputs; `MAX` if nothing is."""
-        return min((each.alarm for each in self.segments), default=MAX)
+        due = min((each.due for each in self.segments), default=MAX)
+        return min([self.frontier.alarm(due), *(each.alarm for each in self.segments)])
 
     def encode(self) -> bytes:
         """The manifest as a document."""
@@ -61,8 +62,7 @@ class Manifest:
             "epoch": self.epoch,
             "fingerprint": self.fingerprint,
             "now": self.now,
-            "watermark": self.frontier.watermark,
-            "held": [[each.until, each.watermark] for each in self.frontier.held],
+            **frontier_body(self.frontier),
             "processed": self.processed,
             "segments": [segment_body(each) for each in self.segments],
             "outputs": list(self.outputs),
@@ -114,17 +114,21 @@ def read_manifest(objects: Objects, reference: tuple[str, str]) -> Manifest | No
     return Manifest.decode(key, data)
 
 
-def frontier_after(record: EpochRecord, gained: Sequence[int | None]) -> Frontier:
-    """The frontier at an epoch's end, from the watermarks that its map tasks' elements give."""
-    known = [each for each in gained if each is not None]
+def frontier_after(record: EpochRecord, rule: WatermarkRule, stated: Sequence[Mapping[str, int]]) -> Frontier:
+    """The frontier at an epoch's end, from the watermarks that its map tasks found stated by producers."""
+    highest: dict[str, int] = {}
+    for each in stated:
+        highest |= {name: max(moment, highest.get(name, MIN)) for name, moment in each.items()}
     frontier = record.frontier.advance(
-        max(known) if known else None, accepted=record.accepted, processed=record.processed
+        highest, rule, now=record.now, accepted=record.accepted, processed=record.processed
     )
     return frontier.close(MAX) if record.close else frontier
 
 
-def build_manifest(record: EpochRecord, previous: Manifest | None, results: Sequence[TaskResult]) -> Manifest:
-    """The manifest of an epoch; a function of its record and its tasks' results alone."""
+def build_manifest(
+    record: EpochRecord, rule: WatermarkRule, previous: Manifest | None, results: Sequence[TaskResult]
+) -> Manifest:
+    """The manifest of an epoch; a function of the plan, its record and its tasks' results alone."""
     counters: Counter[str] = Counter(files=len(record.inputs))
     for result in results:
         counters.update(result.counters)
@@ -136,7 +140,7 @@ def build_manifest(record: EpochRecord, previous: Manifest | None, results: Sequ
         epoch=record.epoch,
         fingerprint=record.fingerprint,
         now=record.now,
-        frontier=frontier_after(record, [result.watermark for result in results]),
+        frontier=frontier_after(record, rule, [result.stated for result in results]),
         processed=record.processed,
         segments=_segments(record, previous, results),
         outputs=tuple(output.name for result in results for output in result.outputs),

@@ -5,7 +5,9 @@ then claims the task by creating its result; the first claim wins. Output appear
 after the claim, and from the bytes that the winner staged.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import polars as pl
 
@@ -112,10 +114,10 @@ class _Attempt:
                 shuffle, pieces = self._put("shuffle.arrow", data).key, tuple(cuts)
         return self._result(
             counters=mapped.counters,
-            watermark=self._watermark(mapped),
             shuffle=shuffle,
             pieces=pieces,
             outputs=outputs,
+            **self._stated(mapped),
         )
 
     def reduce(self) -> TaskResult:
@@ -128,29 +130,25 @@ class _Attempt:
         sources = [
             (each.shuffle, piece) for each in maps for piece in each.pieces if piece.task == self.task.number
         ]
-        times = self._times([each.watermark for each in maps])
+        times = self._times([each.stated for each in maps])
         if not sources and not self._is_due(wanted, times):
             return self._result(counters={}, unchanged=True)
         partials = fetch(self.stores.state, sources)
-        return self._reduced(wanted, partials, times, {}, DeadLetters(), None)
+        return self._reduced(wanted, partials, times, {}, DeadLetters(), {})
 
     def epoch(self) -> TaskResult:
         """Does a small epoch's map and reduce in one go, with nothing stored between them."""
         mapped = self._read(range(len(self.record.inputs)))
-        watermark = self._watermark(mapped)
+        stated = self._stated(mapped)
         if mapped.partials is None:
             outputs = self._outputs(mapped.rows, mapped.dead)
-            return self._result(
-                counters=mapped.counters, watermark=watermark, outputs=outputs, unchanged=True
-            )
+            return self._result(counters=mapped.counters, outputs=outputs, unchanged=True, **stated)
         (wanted,) = self._ranges()
-        times = self._times([watermark])
+        times = self._times([self._result(counters={}, **stated).stated])
         if not mapped.partials.height and not self._is_due(wanted, times):
             outputs = self._outputs(None, mapped.dead)
-            return self._result(
-                counters=mapped.counters, watermark=watermark, outputs=outputs, unchanged=True
-            )
-        return self._reduced(wanted, [mapped.partials], times, mapped.counters, mapped.dead, watermark)
+            return self._result(counters=mapped.counters, outputs=outputs, unchanged=True, **stated)
+        return self._reduced(wanted, [mapped.partials], times, mapped.counters, mapped.dead, stated)
 
     def _reduced(
         self,
@@ -159,7 +157,7 @@ class _Attempt:
         times: Times,
         counters: dict[str, int],
         dead: DeadLetters,
-        watermark: int | None,
+        stated: dict[str, Any],
     ) -> TaskResult:
         stage, grouping = self.plan.reduce, self.plan.grouping
         if stage is None or grouping is None:
@@ -172,9 +170,9 @@ class _Attempt:
         dead.entries += reduced.dead.entries
         return self._result(
             counters=_add(counters, reduced.counters),
-            watermark=watermark,
             segments=self._segments(wanted, reduced),
             outputs=self._outputs(reduced.rows, dead),
+            **stated,
         )
 
     def _read(self, numbers: "range | tuple[int, ...]") -> MapOutput:
@@ -188,11 +186,16 @@ class _Attempt:
             max(self.record.now, self.record.clock),
         )
 
-    def _watermark(self, mapped: MapOutput) -> int | None:
-        return None if mapped.highest is None else self.plan.source.watermark.watermark(mapped.highest)
+    def _stated(self, mapped: MapOutput) -> dict[str, Any]:
+        """What the inputs say of the watermark, for the task's result."""
+        highest, policy = mapped.highest, self.plan.source.watermark
+        return {
+            "watermark": None if highest is None else policy.watermark(highest),
+            "marks": mapped.marks,
+        }
 
-    def _times(self, gained: list[int | None]) -> Times:
-        after = frontier_after(self.record, gained).watermark
+    def _times(self, stated: Sequence[Mapping[str, int]]) -> Times:
+        after = frontier_after(self.record, self.plan.source.rule(), stated).watermark
         return Times(self.record.frontier.watermark, after, self.record.now)
 
     def _ranges(self) -> list[KeyRange]:
