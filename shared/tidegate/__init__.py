@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         OrFinally,
         Repeatedly,
     )
-    from tidegate.watermarks import BoundedDelay
+    from tidegate.watermarks import BoundedDelay, Idle, Marks, Perfect
     from tidegate.windows import FixedWindows, GlobalWindows, Sessions, SlidingWindows
 
 __version__ = "0.1.0"
@@ -75,7 +75,7 @@ _HOME = {
         *("AfterAll", "AfterAny", "AfterCount", "AfterEach", "AfterProcessingTime", "AfterWatermark"),
         *("AlignedDelay", "Never", "OrFinally", "Repeatedly"),
     ),
-    "tidegate.watermarks": ("BoundedDelay",),
+    "tidegate.watermarks": ("BoundedDelay", "Idle", "Marks", "Perfect"),
     "tidegate.windows": ("FixedWindows", "GlobalWindows", "Sessions", "SlidingWindows"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -94,8 +94,11 @@ __all__ = [
     "BoundedDelay",
     "FixedWindows",
     "GlobalWindows",
+    "Idle",
+    "Marks",
     "Never",
     "OrFinally",
+    "Perfect",
     "Pipeline",
     "PipelineError",
     "Repeatedly",

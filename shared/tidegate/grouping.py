@@ -12,7 +12,7 @@ from tidegate.expressions import describe_expression
 from tidegate.panes import Timestamp
 from tidegate.timestamps import MAX, duration_text
 from tidegate.triggers import DEFAULT_TRIGGER, Earliest, Trigger
-from tidegate.watermarks import BoundedDelay
+from tidegate.watermarks import WatermarkPolicy
 from tidegate.windows import AlignedWindows, GlobalWindows, PlacedWindows, SlidingWindows, WindowFn
 
 KEY_DTYPES: Final = "a whole number, String, Boolean, Date, Datetime or Decimal"
@@ -34,7 +34,7 @@ class Windowing:
     accumulation: Accumulation = DISCARDING
     timestamp: Timestamp = Timestamp.END_OF_WINDOW
 
-    def check(self, watermark: BoundedDelay) -> None:
+    def check(self, watermark: WatermarkPolicy) -> None:
         """Refuses a trigger that can lose data or can never fire, unless that is allowed.
 
         Raises:
@@ -43,7 +43,7 @@ class Windowing:
         if self.allow_unsafe_trigger:
             return
         label, outlook = f"trigger({self.trigger.describe()})", self.trigger.outlook
-        endless = isinstance(self.window_fn, GlobalWindows)
+        endless = isinstance(self.window_fn, GlobalWindows) and not watermark.ends
         if outlook.fires is Earliest.NEVER:
             raise PipelineError(
                 label,
@@ -100,9 +100,9 @@ class Windowing:
     @property
     def repeats_elements(self) -> bool:
         """Whether an element may be in several panes of its window, with nothing to take it back."""
-        return self.accumulation is ACCUMULATING and not (
-            self.trigger.finish is Finish.AT_END_OF_WINDOW and self.trigger.needs_watermark
-        )
+        outlook = self.trigger.outlook
+        fires_once = outlook.fires is outlook.finishes is Earliest.AT_END_OF_WINDOW
+        return self.accumulation is ACCUMULATING and not fires_once
 
     def expiry(self, end: pl.Expr) -> pl.Expr:
         """The last watermark at which a window's state is kept, from its end (Int64 microseconds).

@@ -55,6 +55,9 @@ REJECTED_ONE_BY_ONE = 10_000
 RECORD_BYTES = 16 * 1024 * 1024
 """One record of JSON or CSV as it stands in its file, without its line end; a longer one is a dead letter."""
 
+MARK_BYTES = 64 * 1024
+"""A mark object at most."""
+
 DEAD_LETTERS_PER_FILE = 250_000
 """Records of one file that its format or types refuse; with more of them the file is one dead letter.
 

@@ -7,9 +7,10 @@ On AWS it is written when the layer is built (`tidegate compile`).
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from tidegate.errors import CorruptObject, IncompatiblePipeline
+from tidegate.frontier import MARK, WatermarkRule
 
 FORMAT = 1
 
@@ -47,6 +48,7 @@ class Outline:
         prefix: The folder of the input files.
         sink: The folder of the output files.
         shuffles: How many reduce stages follow the map stage, one behind the other.
+        watermark: How the source's watermark follows from what inputs say.
     """
 
     pipeline: str
@@ -56,6 +58,7 @@ class Outline:
     prefix: str
     sink: str
     shuffles: int
+    watermark: WatermarkRule = field(default_factory=WatermarkRule)
 
     def takes(self, key: str) -> bool:
         """Whether an object belongs to the source: below its prefix, with a name that fits its format.
@@ -65,10 +68,15 @@ class Outline:
         return key.startswith(f"{self.prefix}/") and self.fits(key.rsplit("/", maxsplit=1)[-1])
 
     def fits(self, name: str) -> bool:
-        """Whether a file's name fits the source's format; a name without any suffix does."""
+        """Whether a file's name fits the source's format; a name without any suffix does.
+
+        So does that of a mark, if the source's watermark comes from marks.
+        """
         lowered = name.lower()
         if not name or lowered.startswith((".", "_")) or lowered.endswith(_UNFINISHED):
             return False
+        if self.watermark.marked and lowered.endswith(MARK):
+            return True
         for suffix in COMPRESSED:
             lowered = lowered.removesuffix(suffix)
         return lowered.endswith(SUFFIXES[self.kind]) or "." not in lowered
@@ -118,7 +126,9 @@ class Outline:
             raise CorruptObject(
                 "a plan document of an unknown format; build the layer again with `make build`"
             )
-        return cls(**document | {"meaning": tuple(document["meaning"])})
+        rule = document.pop("watermark", {})
+        rule["producers"] = tuple(rule.get("producers", ()))
+        return cls(**document | {"meaning": tuple(document["meaning"])}, watermark=WatermarkRule(**rule))
 
 
 _CONTEXT = 3

@@ -99,6 +99,7 @@ class Plan:
             prefix=self.source.prefix,
             sink=self.sink.prefix,
             shuffles=len(self.reduces),
+            watermark=self.source.rule(),
         )
 
     def explain(self) -> str:

@@ -4,9 +4,9 @@ import pytest
 
 from tidegate.epochs.manifest import Manifest
 from tidegate.errors import UsageError
+from tidegate.frontier import Frontier
 from tidegate.outline import Outline
 from tidegate.runtime.folders import Folders
-from tidegate.watermarks import Frontier
 
 OUTLINE = Outline("p", "f", (), "json", "scores", "totals", True)
 

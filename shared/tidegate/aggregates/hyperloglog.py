@@ -2,8 +2,8 @@
 
 The sketch is HyperLogLog (Flajolet, Fusy, Gandouet and Meunier, 2007): a stable 64-bit hash of a value names
 one of 2^p registers and a rank, the place of the first 1 in its other bits, and each register keeps the
-highest rank that it met. It is read with Ertl's improved estimator ("New cardinality estimation algorithms for
-HyperLogLog sketches", 2017, arXiv:1702.01284, algorithm 6), which needs no table of corrections. Registers
+highest rank that it met. It is read with Ertl's improved estimator ("New cardinality estimation algorithms
+for HyperLogLog sketches", 2017, arXiv:1702.01284, algorithm 6), which needs no table of corrections. Registers
 that met nothing are not stored. Over rows that may be retracted every rank that a register met is counted, so
 that a value that is taken out takes its rank with it.
 """

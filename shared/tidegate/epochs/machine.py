@@ -40,12 +40,12 @@ from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord, Limits, lay_out, take
 from tidegate.epochs.result import Task, TaskResult, result_key, tasks_of
 from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
+from tidegate.frontier import Frontier
 from tidegate.limits import KEY_GROUPS
 from tidegate.outline import Outline, stage_name
 from tidegate.references import checksum
 from tidegate.stores.ports import Clock, Delete, Objects, Put, Row, Table
 from tidegate.timestamps import MAX
-from tidegate.watermarks import Frontier
 
 
 class State(StrEnum):
@@ -226,7 +226,8 @@ class Coordinator:
         if committed is not None and head.epoch >= record.epoch:
             # The epoch's own manifest may be swept by now.
             return committed
-        manifest = build_manifest(record, committed, [self._result(task) for task in self._all_tasks(record)])
+        results = [self._result(task) for task in self._all_tasks(record)]
+        manifest = build_manifest(record, self._outline.watermark, committed, results)
         data = manifest.encode()
         if not self._objects.put_if_absent(manifest.key, data):
             # The same record and results give the same bytes, unless another version wrote them.

@@ -4,19 +4,19 @@ State segments, output objects, watermark and counters; what no committed manife
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.epochs import documents, paths
-from tidegate.epochs.record import EpochRecord, decode_frontier
+from tidegate.epochs.record import EpochRecord, decode_frontier, frontier_body
 from tidegate.epochs.result import TaskResult, segment_body, segment_from
 from tidegate.errors import CorruptObject
+from tidegate.frontier import Frontier, WatermarkRule
 from tidegate.outline import stage_name
 from tidegate.references import KeyRange, Segment, checksum
 from tidegate.stores.ports import Objects
 from tidegate.timestamps import MAX, MIN
-from tidegate.watermarks import Frontier
 
 KIND = "manifest"
 
@@ -55,7 +55,8 @@ class Manifest:
     @property
     def alarm(self) -> int:
         """The earliest processing time at which something is due without inputs; `MAX` if nothing is."""
-        return min((each.alarm for each in self.segments), default=MAX)
+        due = min((each.due for each in self.segments), default=MAX)
+        return min([self.frontier.alarm(due), *(each.alarm for each in self.segments)])
 
     def encode(self) -> bytes:
         """The manifest as a document."""
@@ -64,8 +65,7 @@ class Manifest:
             "epoch": self.epoch,
             "fingerprint": self.fingerprint,
             "now": self.now,
-            "watermark": self.frontier.watermark,
-            "held": [[each.until, each.watermark] for each in self.frontier.held],
+            **frontier_body(self.frontier),
             "watermarks": list(self.watermarks),
             "processed": self.processed,
             "segments": [segment_body(each) for each in self.segments],
@@ -119,11 +119,13 @@ def read_manifest(objects: Objects, reference: tuple[str, str]) -> Manifest | No
     return Manifest.decode(key, data)
 
 
-def frontier_after(record: EpochRecord, gained: Sequence[int | None]) -> Frontier:
-    """The frontier at an epoch's end, from the watermarks that its map tasks' elements give."""
-    known = [each for each in gained if each is not None]
+def frontier_after(record: EpochRecord, rule: WatermarkRule, stated: Sequence[Mapping[str, int]]) -> Frontier:
+    """The frontier at an epoch's end, from the watermarks that its map tasks found stated by producers."""
+    highest: dict[str, int] = {}
+    for each in stated:
+        highest |= {name: max(moment, highest.get(name, MIN)) for name, moment in each.items()}
     frontier = record.frontier.advance(
-        max(known) if known else None, accepted=record.accepted, processed=record.processed
+        highest, rule, now=record.now, accepted=record.accepted, processed=record.processed
     )
     return frontier.close(MAX) if record.close else frontier
 
@@ -155,8 +157,10 @@ def watermark_behind(before: int, passed: int, holds: Iterable[int]) -> int:
     return max(before, min(passed, *holds, MAX))
 
 
-def build_manifest(record: EpochRecord, previous: Manifest | None, results: Sequence[TaskResult]) -> Manifest:
-    """The manifest of an epoch; a function of its record and its tasks' results alone."""
+def build_manifest(
+    record: EpochRecord, rule: WatermarkRule, previous: Manifest | None, results: Sequence[TaskResult]
+) -> Manifest:
+    """The manifest of an epoch; a function of the plan, its record and its tasks' results alone."""
     counters: Counter[str] = Counter(files=len(record.inputs))
     for result in results:
         counters.update(result.counters)
@@ -164,7 +168,7 @@ def build_manifest(record: EpochRecord, previous: Manifest | None, results: Sequ
     totals.update(counters)
     totals["epochs"] = record.epoch
     segments = _segments(record, previous, results)
-    frontier = frontier_after(record, [result.watermark for result in results])
+    frontier = frontier_after(record, rule, [result.stated for result in results])
     watermarks: list[int] = []
     for stage in range(2, record.layout.shuffles + 1):
         holds = [each.hold for each in segments if each.stage == stage - 1]

@@ -11,6 +11,7 @@ from typing import Any
 
 from tidegate.epochs import documents, paths
 from tidegate.epochs.intake import Accepted, InputObject
+from tidegate.frontier import Frontier, Held
 from tidegate.limits import (
     KEY_GROUPS,
     MAP_TASK_BYTES,
@@ -19,7 +20,6 @@ from tidegate.limits import (
     MAX_TASKS,
     SMALL_EPOCH_BYTES,
 )
-from tidegate.watermarks import Frontier, Held
 
 KIND = "epoch-record"
 
@@ -108,8 +108,7 @@ class EpochRecord:
             "meaning": list(self.meaning),
             "now": self.now,
             "clock": self.clock,
-            "watermark": self.frontier.watermark,
-            "held": [[each.until, each.watermark] for each in self.frontier.held],
+            **frontier_body(self.frontier),
             "close": self.close,
             "inputs": [[e.object.key, e.object.version, e.object.size, e.position] for e in self.inputs],
             "accepted": self.accepted,
@@ -162,9 +161,26 @@ class EpochRecord:
         )
 
 
+def frontier_body(frontier: Frontier) -> dict[str, Any]:
+    """The frontier for a document's body."""
+    return {
+        "watermark": frontier.watermark,
+        "held": [[each.until, each.watermark, each.producer] for each in frontier.held],
+        "marks": dict(frontier.marks),
+        "deadlines": dict(frontier.deadlines),
+        "behind": frontier.behind,
+    }
+
+
 def decode_frontier(body: dict[str, Any]) -> Frontier:
-    """The frontier in a document's body."""
-    return Frontier(body["watermark"], tuple(Held(until, moment) for until, moment in body["held"]))
+    """The frontier in a document's body; version 0.1.0 knew neither producers nor idle sources."""
+    return Frontier(
+        watermark=body["watermark"],
+        held=tuple(Held(*each) for each in body["held"]),
+        marks=body.get("marks", {}),
+        deadlines=body.get("deadlines", {}),
+        behind=body.get("behind"),
+    )
 
 
 def take(waiting: Sequence[Accepted], limits: Limits) -> tuple[Accepted, ...]:

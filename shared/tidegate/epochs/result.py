@@ -1,10 +1,11 @@
 """A task's result: what its first finished attempt did. It is created once, and the first one wins."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tidegate.epochs import documents, paths
+from tidegate.frontier import SOURCE
 from tidegate.references import KeyRange, ObjectRef, Piece, Segment
 from tidegate.timestamps import MAX
 
@@ -49,6 +50,7 @@ class TaskResult:
         counters: Counts of this task.
         pipeline: Whose task it is; empty in a result of version 0.1.0, which does not say it.
         epoch: Of the task; 0 where the pipeline is empty.
+        marks: The highest mark that the task read of each producer.
     """
 
     stage: str
@@ -64,6 +66,12 @@ class TaskResult:
     outputs: tuple[Published, ...] = ()
     pipeline: str = ""
     epoch: int = 0
+    marks: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def stated(self) -> dict[str, int]:
+        """The watermark that each producer gives, before a backlog holds it back."""
+        return self.marks if self.watermark is None else {SOURCE: self.watermark, **self.marks}
 
     def encode(self) -> bytes:
         """The result as a document."""
@@ -81,6 +89,7 @@ class TaskResult:
             "outputs": [[each.name, asdict(each.staged)] for each in self.outputs],
             "pipeline": self.pipeline,
             "epoch": self.epoch,
+            "marks": self.marks,
         }
         return documents.encode(KIND, body)
 
@@ -114,6 +123,7 @@ class TaskResult:
             outputs=tuple(Published(name, ObjectRef(**staged)) for name, staged in body["outputs"]),
             pipeline=body.get("pipeline", ""),
             epoch=body.get("epoch", 0),
+            marks=body.get("marks", {}),
         )
 
 

@@ -7,6 +7,7 @@ after the claim, and from the bytes that the winner staged.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import polars as pl
 
@@ -128,10 +129,10 @@ class _Attempt:
         shuffle, pieces = self._shuffled(mapped.partials)
         return self._result(
             counters=mapped.counters,
-            watermark=self._watermark(mapped),
             shuffle=shuffle,
             pieces=pieces,
             outputs=self._outputs(mapped.rows, mapped.dead),
+            **self._stated(mapped),
         )
 
     def reduce(self, number: int) -> TaskResult:
@@ -166,10 +167,10 @@ class _Attempt:
     def epoch(self) -> TaskResult:
         """Does all stages of a small epoch in one go, with nothing stored between them."""
         mapped = self._read(range(len(self.record.inputs)))
-        gained = self._watermark(mapped)
+        stated = self._stated(mapped)
         counters, dead, rows = mapped.counters, mapped.dead, mapped.rows
         segments: tuple[Segment, ...] = ()
-        partials, passed = mapped.partials, frontier_after(self.record, [gained]).watermark
+        partials, passed = mapped.partials, self._frontier([self._result(counters={}, **stated)])
         changed = False
         for number in range(1, len(self.plan.stages)):
             (wanted,) = self._ranges()
@@ -188,10 +189,10 @@ class _Attempt:
                 passed = self._behind(number + 1, passed, left)
         return self._result(
             counters=counters,
-            watermark=gained,
             segments=segments if changed else (),
             unchanged=not changed,
             outputs=self._outputs(rows, dead),
+            **stated,
         )
 
     def _reduced(
@@ -231,19 +232,29 @@ class _Attempt:
             max(self.record.now, self.record.clock),
         )
 
-    def _watermark(self, mapped: MapOutput) -> int | None:
-        return None if mapped.highest is None else self.plan.source.watermark.watermark(mapped.highest)
+    def _stated(self, mapped: MapOutput) -> dict[str, Any]:
+        """What the inputs say of the watermark, for the task's result."""
+        highest, policy = mapped.highest, self.plan.source.watermark
+        return {
+            "watermark": None if highest is None else policy.watermark(highest),
+            "marks": mapped.marks,
+        }
 
     def _passed(self, number: int, before: Sequence[TaskResult]) -> int:
         """The watermark of a reduce stage at the epoch's end, from the results of the stage before it."""
         if number == 1:
-            return frontier_after(self.record, [each.watermark for each in before]).watermark
+            return self._frontier(before)
         segments: list[Segment] = []
         for each, (low, high) in zip(before, self.record.layout.ranges, strict=True):
             kept = each.unchanged
             segments += self._old_segments(number - 1, KeyRange(low, high)) if kept else each.segments
         # All tasks of a stage have the same.
         return self._behind(number, before[0].passed or MIN, segments)
+
+    def _frontier(self, maps: Sequence[TaskResult]) -> int:
+        """The source's watermark at the epoch's end."""
+        stated = [each.stated for each in maps]
+        return frontier_after(self.record, self.plan.source.rule(), stated).watermark
 
     def _behind(self, number: int, passed: int, segments: Sequence[Segment]) -> int:
         """The watermark of a reduce stage from that of the stage before it, and what that stage keeps."""
