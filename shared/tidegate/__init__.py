@@ -7,8 +7,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tidegate.accumulation import ACCUMULATING, DISCARDING
-    from tidegate.aggregates import count, max, mean, min, sum
+    from tidegate.accumulation import ACCUMULATING, ACCUMULATING_AND_RETRACTING, DISCARDING
+    from tidegate.aggregates import (
+        all,
+        any,
+        approx_count_distinct,
+        approx_quantile,
+        collect,
+        count,
+        count_distinct,
+        first,
+        last,
+        max,
+        mean,
+        min,
+        quantile,
+        std,
+        sum,
+        top,
+        var,
+    )
     from tidegate.errors import PipelineError, TidegateError
     from tidegate.pipeline import Pipeline, Stream
     from tidegate.readers import read_csv, read_json, read_parquet
@@ -24,14 +42,32 @@ if TYPE_CHECKING:
         OrFinally,
         Repeatedly,
     )
-    from tidegate.watermarks import BoundedDelay
-    from tidegate.windows import FixedWindows, GlobalWindows
+    from tidegate.watermarks import BoundedDelay, Idle, Marks, Perfect
+    from tidegate.windows import FixedWindows, GlobalWindows, Sessions, SlidingWindows
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "tidegate.accumulation": ("ACCUMULATING", "DISCARDING"),
-    "tidegate.aggregates": ("count", "max", "mean", "min", "sum"),
+    "tidegate.accumulation": ("ACCUMULATING", "ACCUMULATING_AND_RETRACTING", "DISCARDING"),
+    "tidegate.aggregates": (
+        "all",
+        "any",
+        "approx_count_distinct",
+        "approx_quantile",
+        "collect",
+        "count",
+        "count_distinct",
+        "first",
+        "last",
+        "max",
+        "mean",
+        "min",
+        "quantile",
+        "std",
+        "sum",
+        "top",
+        "var",
+    ),
     "tidegate.errors": ("PipelineError", "TidegateError"),
     "tidegate.pipeline": ("Pipeline", "Stream"),
     "tidegate.readers": ("read_csv", "read_json", "read_parquet"),
@@ -39,13 +75,14 @@ _HOME = {
         *("AfterAll", "AfterAny", "AfterCount", "AfterEach", "AfterProcessingTime", "AfterWatermark"),
         *("AlignedDelay", "Never", "OrFinally", "Repeatedly"),
     ),
-    "tidegate.watermarks": ("BoundedDelay",),
-    "tidegate.windows": ("FixedWindows", "GlobalWindows"),
+    "tidegate.watermarks": ("BoundedDelay", "Idle", "Marks", "Perfect"),
+    "tidegate.windows": ("FixedWindows", "GlobalWindows", "Sessions", "SlidingWindows"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "ACCUMULATING",
+    "ACCUMULATING_AND_RETRACTING",
     "DISCARDING",
     "AfterAll",
     "AfterAny",
@@ -57,21 +94,38 @@ __all__ = [
     "BoundedDelay",
     "FixedWindows",
     "GlobalWindows",
+    "Idle",
+    "Marks",
     "Never",
     "OrFinally",
+    "Perfect",
     "Pipeline",
     "PipelineError",
     "Repeatedly",
+    "Sessions",
+    "SlidingWindows",
     "Stream",
     "TidegateError",
+    "all",
+    "any",
+    "approx_count_distinct",
+    "approx_quantile",
+    "collect",
     "count",
+    "count_distinct",
+    "first",
+    "last",
     "max",
     "mean",
     "min",
+    "quantile",
     "read_csv",
     "read_json",
     "read_parquet",
+    "std",
     "sum",
+    "top",
+    "var",
 ]
 
 
