@@ -30,11 +30,13 @@ class Outlook:
         finishes: When it can finish, after which its window is closed to further elements.
         waits: What it may come to wait for before it fires again, at the most, while the watermark is
             before the window's end: a trigger that fires once and then only at the end waits for that end.
+        once: Whether it is finished with its first firing.
     """
 
     fires: Earliest
     finishes: Earliest
     waits: Earliest
+    once: bool
 
 
 @dataclass(frozen=True)
@@ -164,5 +166,5 @@ def evolve(state: State, quiet: Mapping[str, pl.Expr], anew: pl.Expr) -> Columns
     return {name: pl.when(anew).then(state[name].value).otherwise(value) for name, value in quiet.items()}
 
 
-ONCE: Final = Outlook(Earliest.ANY_TIME, Earliest.ANY_TIME, Earliest.ANY_TIME)
+ONCE: Final = Outlook(Earliest.ANY_TIME, Earliest.ANY_TIME, Earliest.ANY_TIME, once=True)
 """That of a trigger that fires once, before or after the end, and is finished."""
