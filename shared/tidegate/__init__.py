@@ -25,12 +25,14 @@ if TYPE_CHECKING:
         top,
         var,
     )
+    from tidegate.calendar_windows import CalendarWindows
+    from tidegate.custom_windows import CustomWindows
     from tidegate.errors import PipelineError, TidegateError
     from tidegate.pipeline import Pipeline, Stream
     from tidegate.readers import read_csv, read_json, read_parquet
     from tidegate.triggers import AfterCount, AfterWatermark, Repeatedly
     from tidegate.watermarks import BoundedDelay
-    from tidegate.windows import FixedWindows, GlobalWindows, Sessions, SlidingWindows
+    from tidegate.windows import FixedWindows, GlobalWindows, Sessions, SlidingWindows, merge_overlapping
 
 __version__ = "0.1.0"
 
@@ -53,12 +55,14 @@ _HOME = {
         "top",
         "var",
     ),
+    "tidegate.calendar_windows": ("CalendarWindows",),
+    "tidegate.custom_windows": ("CustomWindows",),
     "tidegate.errors": ("PipelineError", "TidegateError"),
     "tidegate.pipeline": ("Pipeline", "Stream"),
     "tidegate.readers": ("read_csv", "read_json", "read_parquet"),
     "tidegate.triggers": ("AfterCount", "AfterWatermark", "Repeatedly"),
     "tidegate.watermarks": ("BoundedDelay",),
-    "tidegate.windows": ("FixedWindows", "GlobalWindows", "Sessions", "SlidingWindows"),
+    "tidegate.windows": ("FixedWindows", "GlobalWindows", "Sessions", "SlidingWindows", "merge_overlapping"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -69,6 +73,8 @@ __all__ = [
     "AfterCount",
     "AfterWatermark",
     "BoundedDelay",
+    "CalendarWindows",
+    "CustomWindows",
     "FixedWindows",
     "GlobalWindows",
     "Pipeline",
@@ -87,6 +93,7 @@ __all__ = [
     "last",
     "max",
     "mean",
+    "merge_overlapping",
     "min",
     "quantile",
     "read_csv",
