@@ -21,6 +21,7 @@ from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import EpochRecord, Limits, lay_out
 from tidegate.epochs.sweep import sweep
 from tidegate.errors import UsageError
+from tidegate.frontier import Frontier
 from tidegate.outline import Outline
 from tidegate.plan import Plan
 from tidegate.references import checksum
@@ -31,7 +32,6 @@ from tidegate.stores.clock import SystemClock
 from tidegate.stores.embedded import LocalObjects, SqliteTable
 from tidegate.stores.ports import Clock, ObjectInfo, Table
 from tidegate.timestamps import MAX
-from tidegate.watermarks import Frontier
 
 Watch = Callable[[Manifest], None]
 
@@ -85,7 +85,8 @@ class EmbeddedRunner:
         """Processes all files that are in the input folder now.
 
         Args:
-            drain: Whether no file will follow: every window gives its last pane.
+            drain: Whether no file will follow: every window gives its last pane. With a `Perfect` watermark
+                none ever does.
 
         Returns:
             The last manifest, None if nothing was ever processed.
@@ -101,16 +102,23 @@ class EmbeddedRunner:
             raise self._no_files()
         self._accept(files, last)
         coordinator = self._coordinator(self._arrival)
-        drive(coordinator, self.invoker, close=drain, committed=self._committed)
+        close = drain or self._outline.watermark.bounded
+        drive(coordinator, self.invoker, close=close, committed=self._committed)
         return coordinator.manifest()
 
     def follow(self, *, stop: Callable[[], bool] = lambda: False) -> Manifest | None:
         """Processes files as they arrive, until `stop` says so.
 
         Raises:
-            UsageError: A file came, and the stream is finished. It was not accepted.
+            UsageError: A file came, and the stream is finished, or the source's watermark is `Perfect`.
+                Nothing was accepted.
             IncompatiblePipeline: The state belongs to another plan. Nothing was accepted.
         """
+        if self._outline.watermark.bounded:
+            raise UsageError(
+                "a Perfect() watermark says that the input ends, and --follow waits for more; leave --follow "
+                "out, or give the source another watermark"
+            )
         last = self._last()
         coordinator = self._coordinator()
         while not stop():
@@ -224,9 +232,15 @@ class EmbeddedRunner:
         unseen = intake.new(self.table, objects)
         if unseen:
             raise UsageError(
-                f"this stream was finished with --drain, and {unseen[0].key} is new; "
+                f"this stream was finished {self._finished()}, and {unseen[0].key} is new; "
                 "start over with new state and output"
             )
+
+    def _finished(self) -> str:
+        """What may have taken the watermark to the end of time."""
+        if self._outline.watermark.bounded:
+            return "when its input ended, as Perfect() says"
+        return "with --drain or by its marks" if self._outline.watermark.marked else "with --drain"
 
     def _complete(self, files: Sequence[ObjectInfo]) -> list[ObjectInfo]:
         """The new files that were seen unchanged for a while and that nobody has open for writing.
