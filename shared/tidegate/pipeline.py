@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from tidegate.accumulation import ACCUMULATING, DISCARDING, Accumulation
-from tidegate.aggregates import Aggregate
+from tidegate.aggregates import Aggregate, BoundAggregate, CombineFn, combine, reduce
 from tidegate.errors import PipelineError
 from tidegate.expressions import HIDDEN
 from tidegate.function_steps import FilterFunction, FlatMap, Row
@@ -233,17 +233,85 @@ class GroupedStream:
         """
         if not aggregates:
             raise PipelineError("agg", "nothing is computed", "Give for example total=tg.sum('score').")
-        for name in (*aggregates, *self.keys):
-            if name in PANE_COLUMNS or name.startswith(HIDDEN):
-                raise PipelineError("agg", f"the name {name} belongs to the system", "Choose another name.")
-        for name in aggregates:
-            if name in self.keys:
-                raise PipelineError("agg", f"{name} is already a key column", "Choose another name.")
+        self._check_names(aggregates)
         for name, aggregate in aggregates.items():
             mend = "Give one of Tidegate's aggregates, such as tg.sum('score')."
             _check(f"agg({name}=...)", aggregate, "bind", mend)
-        schema, replaced = self.stream.schema, [each.meta.output_name() for each in self.derived]
-        bound = tuple(each.bind(name, schema, replaced) for name, each in aggregates.items())
+        bound = tuple(
+            each.bind(name, self.stream.schema, self._replaced) for name, each in aggregates.items()
+        )
+        return self._panes(bound)
+
+    def reduce(self, function: Callable[[Row, Row], Row]) -> Stream:
+        """*What* is computed, as one row of all: by a Python function of two rows.
+
+        Args:
+            function: From two rows as `dict`, without the key columns, to one with the same columns. It must
+                be associative and commutative. If it raises, the panes of that key and window become dead
+                letters.
+
+        Returns:
+            A stream of panes as of `agg`; the columns that are no keys are the values.
+
+        Raises:
+            PipelineError: There is no column but the keys, or `function` cannot be called.
+
+        Example:
+            >>> events.select("user", "page").group_by("user").reduce(newer)  # doctest: +SKIP
+        """
+        return self._whole(reduce(self._row("reduce"), function))
+
+    def combine(self, combine_fn: CombineFn) -> Stream:
+        """*What* is computed, as one row of all: by a `CombineFn` whose inputs and outputs are rows.
+
+        Args:
+            combine_fn: Its inputs are rows as `dict`, without the key columns. Its output is a `pl.Struct`,
+                whose fields become the columns of the panes.
+
+        Raises:
+            PipelineError: There is no column but the keys, or its output is no `pl.Struct`.
+        """
+        return self._whole(combine(self._row("combine"), combine_fn))
+
+    @property
+    def _replaced(self) -> list[str]:
+        return [each.meta.output_name() for each in self.derived]
+
+    def _row(self, verb: str) -> pl.Expr:
+        """A row without its keys."""
+        taken = {*self.keys, *PANE_COLUMNS}
+        columns = [name for name in self.stream.schema if name not in taken and not name.startswith(HIDDEN)]
+        if not columns:
+            raise PipelineError(verb, "there is no column but the keys", "Use agg(number=tg.count()).")
+        return pl.struct(columns)
+
+    def _whole(self, aggregate: Aggregate) -> Stream:
+        """Panes whose values are the fields of one aggregate."""
+        bound = aggregate.bind("", self.stream.schema, self._replaced)
+        if not isinstance(bound.dtype, pl.Struct):
+            raise PipelineError(
+                f"{aggregate.verb}(...)",
+                f"its output is a {bound.dtype}, and columns are needed",
+                f"Declare a pl.Struct, or use agg(name=tg.{aggregate.verb}(...)).",
+            )
+        fields = pl.Schema(bound.dtype.to_schema())
+        self._check_names(fields)
+        values = (
+            replace(bound, name=name, dtype=dtype, result=bound.result.struct.field(name))
+            for name, dtype in fields.items()
+        )
+        first, *others = values
+        return self._panes((first, *(replace(each, accumulators=(), inputs=()) for each in others)))
+
+    def _check_names(self, names: Iterable[str]) -> None:
+        for name in (*names, *self.keys):
+            if name in PANE_COLUMNS or name.startswith(HIDDEN):
+                raise PipelineError("agg", f"the name {name} belongs to the system", "Choose another name.")
+        for name in names:
+            if name in self.keys:
+                raise PipelineError("agg", f"{name} is already a key column", "Choose another name.")
+
+    def _panes(self, bound: tuple[BoundAggregate, ...]) -> Stream:
         grouping = Grouping(self.keys, self.windowing, bound, self.derived)
         values = {each.name: each.dtype for each in bound}
         panes = dict(PANE_SCHEMA)

@@ -73,7 +73,10 @@ class Plan:
     @property
     def calls_python(self) -> bool:
         """Whether a Python function is called for each row, so that threads would wait for each other."""
-        return any(step.is_python for stage in self.stages for step in stage.steps)
+        grouped = self.grouping.aggregates if self.grouping else ()
+        return any(each.is_python for each in grouped) or any(
+            step.is_python for stage in self.stages for step in stage.steps
+        )
 
     def meaning(self) -> tuple[str, ...]:
         """What state depends on, one line a step; two plans with the same lines share their state."""
