@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tidegate.accumulation import ACCUMULATING, DISCARDING
+    from tidegate.accumulation import ACCUMULATING, ACCUMULATING_AND_RETRACTING, DISCARDING
     from tidegate.aggregates import (
         CombineFn,
         all,
@@ -33,14 +33,25 @@ if TYPE_CHECKING:
     from tidegate.errors import PipelineError, TidegateError
     from tidegate.pipeline import Pipeline, Stream
     from tidegate.readers import read_csv, read_json, read_parquet
-    from tidegate.triggers import AfterCount, AfterWatermark, Repeatedly
-    from tidegate.watermarks import BoundedDelay
-    from tidegate.windows import FixedWindows, GlobalWindows
+    from tidegate.triggers import (
+        AfterAll,
+        AfterAny,
+        AfterCount,
+        AfterEach,
+        AfterProcessingTime,
+        AfterWatermark,
+        AlignedDelay,
+        Never,
+        OrFinally,
+        Repeatedly,
+    )
+    from tidegate.watermarks import BoundedDelay, Idle, Marks, Perfect
+    from tidegate.windows import FixedWindows, GlobalWindows, Sessions, SlidingWindows
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "tidegate.accumulation": ("ACCUMULATING", "DISCARDING"),
+    "tidegate.accumulation": ("ACCUMULATING", "ACCUMULATING_AND_RETRACTING", "DISCARDING"),
     "tidegate.aggregates": (
         "CombineFn",
         "all",
@@ -66,24 +77,40 @@ _HOME = {
     "tidegate.errors": ("PipelineError", "TidegateError"),
     "tidegate.pipeline": ("Pipeline", "Stream"),
     "tidegate.readers": ("read_csv", "read_json", "read_parquet"),
-    "tidegate.triggers": ("AfterCount", "AfterWatermark", "Repeatedly"),
-    "tidegate.watermarks": ("BoundedDelay",),
-    "tidegate.windows": ("FixedWindows", "GlobalWindows"),
+    "tidegate.triggers": (
+        *("AfterAll", "AfterAny", "AfterCount", "AfterEach", "AfterProcessingTime", "AfterWatermark"),
+        *("AlignedDelay", "Never", "OrFinally", "Repeatedly"),
+    ),
+    "tidegate.watermarks": ("BoundedDelay", "Idle", "Marks", "Perfect"),
+    "tidegate.windows": ("FixedWindows", "GlobalWindows", "Sessions", "SlidingWindows"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "ACCUMULATING",
+    "ACCUMULATING_AND_RETRACTING",
     "DISCARDING",
+    "AfterAll",
+    "AfterAny",
     "AfterCount",
+    "AfterEach",
+    "AfterProcessingTime",
     "AfterWatermark",
+    "AlignedDelay",
     "BoundedDelay",
     "CombineFn",
     "FixedWindows",
     "GlobalWindows",
+    "Idle",
+    "Marks",
+    "Never",
+    "OrFinally",
+    "Perfect",
     "Pipeline",
     "PipelineError",
     "Repeatedly",
+    "Sessions",
+    "SlidingWindows",
     "Stream",
     "TidegateError",
     "all",

@@ -5,9 +5,13 @@ in the epoch in which it passes the end, `late` after it. A window whose first e
 watermark is therefore `late` from its first pane on.
 """
 
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 import polars as pl
+
+from tidegate.errors import PipelineError
+from tidegate.expressions import HIDDEN
 
 WINDOW_START = "window_start"
 WINDOW_END = "window_end"
@@ -16,6 +20,9 @@ INDEX = "pane_index"
 IS_LAST = "pane_is_last"
 OP = "op"
 EMITTED_AT = "emitted_at"
+
+EVENT_TIME = "__pane_event_time"
+"""The hidden column with a pane's own event time, Int64 microseconds; sinks do not write it."""
 
 PANE_COLUMNS = (WINDOW_START, WINDOW_END, TIMING, INDEX, IS_LAST, OP, EMITTED_AT)
 """The columns that a pane has beside its key and its values; no step of a pipeline may take these names."""
@@ -33,6 +40,28 @@ PANE_SCHEMA: dict[str, pl.DataType] = {
 }
 
 
+def schema_of_panes(
+    keys: Mapping[str, pl.DataType], values: Mapping[str, pl.DataType]
+) -> dict[str, pl.DataType]:
+    """The columns of panes: the keys, the window, the values, and what is said of the emission."""
+    window = {name: PANE_SCHEMA[name] for name in (WINDOW_START, WINDOW_END)}
+    return {**keys, **window, **values, **PANE_SCHEMA}
+
+
+def check_value_names(names: Collection[str], keys: Collection[str]) -> None:
+    """Refuses names of values, or keys, that cannot stand in one pane.
+
+    Raises:
+        PipelineError: The name belongs to the system, or is a value's and a key's.
+    """
+    for name in (*names, *keys):
+        if name in PANE_COLUMNS or name.startswith(HIDDEN):
+            raise PipelineError("agg", f"the name {name} belongs to the system", "Choose another name.")
+    for name in names:
+        if name in keys:
+            raise PipelineError("agg", f"{name} is already a key column", "Choose another name.")
+
+
 class Timing(StrEnum):
     """Where a pane lies relative to the watermark's passing of its window's end."""
 
@@ -45,6 +74,23 @@ class Op(StrEnum):
     """What a pane does to a table of results."""
 
     INSERT = "insert"
+    """It adds its row."""
+
+    RETRACT = "retract"
+    """It takes back the row of an earlier pane, which it repeats."""
+
+
+class Timestamp(StrEnum):
+    """A pane's own event time, for what groups panes again."""
+
+    END_OF_WINDOW = "end_of_window"
+    """The last microsecond of the window."""
+
+    EARLIEST = "earliest"
+    """The first event time of its elements that were not late; the end of the window if all were."""
+
+    LATEST = "latest"
+    """The last one."""
 
 
 def timing(end: pl.Expr, before: int, after: int) -> pl.Expr:

@@ -10,19 +10,18 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from tidegate.engine.assignment import combine_elements, with_inputs
 from tidegate.engine.dead_letters import DeadLetters
-from tidegate.engine.frames import ENGINE
-from tidegate.engine.key_groups import with_key_groups
-from tidegate.engine.state import ADDED, START, combine, partial_schema
+from tidegate.engine.state import combine
 from tidegate.errors import ObjectNotFound
-from tidegate.expressions import HIDDEN, Outcome, row_by_row
-from tidegate.grouping import Grouping
+from tidegate.expressions import HIDDEN, row_by_row
 from tidegate.plan import Plan
 from tidegate.sources.formats import read_records
-from tidegate.sources.records import LINE, Records, unreadable
+from tidegate.sources.marks import is_mark, producer_of, read_mark
+from tidegate.sources.records import LINE, WHOLE_FILE, Records, readable, unreadable
 from tidegate.sources.source import EVENT_TIME
 from tidegate.stores.ports import Objects
-from tidegate.timestamps import MAX, MIN, iso, microseconds
+from tidegate.timestamps import MAX, MIN, iso
 
 
 @dataclass(frozen=True)
@@ -42,6 +41,7 @@ class MapOutput:
         rows: The rows for the sink; None if the plan groups, or nothing was read.
         highest: The highest event time seen, microseconds; None without a valid record.
         counters: Counts of this task.
+        marks: The highest mark of each producer, microseconds.
     """
 
     partials: pl.DataFrame | None
@@ -49,6 +49,7 @@ class MapOutput:
     highest: int | None
     counters: dict[str, int]
     dead: DeadLetters = field(default_factory=DeadLetters)
+    marks: dict[str, int] = field(default_factory=dict)
 
 
 def map_epoch(
@@ -61,13 +62,16 @@ def map_epoch(
         objects: Where the input lies.
         slices: The objects to read, in intake order.
         watermark: The watermark before the epoch; elements of windows that had expired by then are dropped.
-        now: The time from which it is counted how far ahead an event time may lie.
+        now: The time from which it is counted how far ahead an event time or a mark may lie.
     """
     dead = DeadLetters()
     counters: Counter[str] = Counter(records=0, elements=0, dropped_late=0)
     highest: int | None = None
     frames = []
+    marks = _marks(plan, objects, slices, now, dead, counters)
     for each in slices:
+        if _is_mark(plan, each):
+            continue
         records = _read(plan, objects, each)
         for letter in records.dead:
             dead.add(each.key, letter.line, letter.reason, letter.text)
@@ -81,21 +85,56 @@ def map_epoch(
             elements = outcome.frame
             dead.add_rejected(each.key, records, outcome.rejected)
         if plan.grouping:
-            outcome = _with_inputs(elements, plan.grouping)
+            outcome = with_inputs(elements, plan.grouping)
             elements = outcome.frame
             dead.add_rejected(each.key, records, outcome.rejected)
         counters["elements"] += elements.height
         if plan.grouping:
-            kept = _in_open_windows(elements, plan.grouping, watermark)
-            counters["dropped_late"] += elements.height - kept.height
-            frames.append(_combine_elements(kept, plan.grouping))
+            partials, dropped = combine_elements(elements, plan.grouping, watermark)
+            counters["dropped_late"] += dropped
+            frames.append(partials)
         else:
             frames.append(elements.select(name for name in elements.columns if not name.startswith(HIDDEN)))
     counters["dead_letters"] = len(dead)
     if plan.grouping:
-        return MapOutput(combine(frames, plan.grouping), None, highest, dict(counters), dead)
+        return MapOutput(combine(frames, plan.grouping), None, highest, dict(counters), dead, marks)
     counters["rows"] = sum(frame.height for frame in frames)
-    return MapOutput(None, pl.concat(frames) if frames else None, highest, dict(counters), dead)
+    rows = pl.concat(frames) if frames else None
+    return MapOutput(None, rows, highest, dict(counters), dead, marks)
+
+
+def _is_mark(plan: Plan, each: InputSlice) -> bool:
+    return plan.source.rule().marked and is_mark(each.key)
+
+
+def _marks(
+    plan: Plan,
+    objects: Objects,
+    slices: Sequence[InputSlice],
+    now: int,
+    dead: DeadLetters,
+    counters: Counter[str],
+) -> dict[str, int]:
+    """The highest mark of each producer; what is no mark becomes a dead letter, and counts as a record."""
+    marks: dict[str, int] = {}
+    for each in slices:
+        if not _is_mark(plan, each):
+            continue
+        data = b""
+        try:
+            data = objects.get(each.key, each.version)
+            moment = read_mark(each.key, data, plan.source.watermark, now)
+        except ObjectNotFound as error:
+            dead.add(each.key, WHOLE_FILE, f"it cannot be read as it was accepted: {error}", "")
+        except ValueError as error:
+            dead.add(each.key, WHOLE_FILE, str(error), readable(data))
+        else:
+            producer = producer_of(each.key)
+            marks[producer] = max(moment, marks.get(producer, MIN))
+            counters["marks"] += 1
+            continue
+        counters["records"] += 1
+    return marks
 
 
 def _read(plan: Plan, objects: Objects, each: InputSlice) -> Records:
@@ -110,7 +149,8 @@ def _read(plan: Plan, objects: Objects, each: InputSlice) -> Records:
 
 def _with_event_time(plan: Plan, key: str, records: Records, now: int, dead: DeadLetters) -> pl.DataFrame:
     """The records with their event time; those without a usable one become dead letters."""
-    ahead = min(MAX - 1, now + microseconds(plan.source.watermark.max_ahead))
+    # Where marks give the watermark no event time can do harm, however far ahead.
+    ahead = MAX - 1 if plan.source.rule().marked else plan.source.watermark.latest(now)
     outcome = row_by_row(records.frame, lambda part: part.with_columns(plan.source.event_time_microseconds()))
     dead.add_rejected(key, records, outcome.rejected)
     frame = outcome.frame
@@ -131,31 +171,3 @@ def _why(moment: int | None, ahead: int) -> str:
     if moment < MIN or moment > MAX:
         return "its event time is outside of the years 1 to 9999"
     return f"its event time {iso(moment)} is after {iso(ahead)}, further ahead than max_ahead allows"
-
-
-def _with_inputs(elements: pl.DataFrame, grouping: Grouping) -> Outcome:
-    """The elements with what the grouping derives from each; all at once, so that none sees another."""
-    if not grouping.inputs:
-        return Outcome(elements)
-    return row_by_row(elements, lambda part: part.with_columns(*grouping.inputs))
-
-
-def _in_open_windows(elements: pl.DataFrame, grouping: Grouping, watermark: int) -> pl.DataFrame:
-    """The elements with their window, without those whose window had expired before the epoch."""
-    windowing = grouping.windowing
-    expiry = windowing.expiry(windowing.window_fn.end(pl.col(START)))
-    windowed = elements.lazy().with_columns(windowing.window_fn.start(pl.col(EVENT_TIME)).alias(START))
-    return windowed.filter(expiry >= watermark).collect(engine=ENGINE)
-
-
-def _combine_elements(elements: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
-    """One row of accumulators for each key and window of these elements."""
-    accumulators = [
-        each.partial.cast(each.dtype).alias(each.name)
-        for value in grouping.aggregates
-        for each in value.accumulators
-    ]
-    grouped = elements.group_by(*grouping.keys, START, maintain_order=True).agg(
-        *accumulators, pl.len().cast(pl.Int64).alias(ADDED)
-    )
-    return with_key_groups(grouped, grouping.keys).select(list(partial_schema(grouping)))
