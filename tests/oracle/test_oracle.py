@@ -13,10 +13,15 @@ from hypothesis import strategies as st
 
 import tidegate as tg
 from tests.oracle.driver import World
-from tests.oracle.naive import AGGREGATES, Naive, Program, Row, Spec
+from tests.oracle.naive import Naive, Program
+from tests.oracle.naive_aggregates import AGGREGATES, Row
+from tests.oracle.naive_triggers import Spec
+from tests.oracle.naive_windows import Spec as WindowSpec
+from tidegate.accumulation import Accumulation
 from tidegate.aggregates import Aggregate
 from tidegate.epochs.record import Limits
 from tidegate.triggers import Trigger
+from tidegate.windows import WindowFn
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "300"))
 SECOND = 1_000_000
@@ -59,34 +64,34 @@ class Cut:
     limits: Limits
 
 
-def engine_trigger(spec: Spec | None) -> Trigger | None:
-    if spec is None:
-        return None
+def engine_trigger(spec: Spec) -> Trigger:
     kind, *parts = spec
     if kind == "count":
         return tg.AfterCount(*parts)
     if kind == "repeat":
         return tg.Repeatedly(engine_trigger(parts[0]))
-    return tg.AfterWatermark(early=engine_trigger(parts[0]), late=engine_trigger(parts[1]))
+    early, late = (each and engine_trigger(each) for each in parts[:2])
+    return tg.AfterWatermark(early=early, late=late)
+
+
+def engine_windows(spec: WindowSpec) -> WindowFn:
+    if spec[0] == "fixed":
+        return tg.FixedWindows(f"{spec[1]}us", offset=f"{spec[2]}us")
+    return tg.GlobalWindows()
 
 
 def pipeline(
     program: Program, before: Callable[[tg.Stream], tg.Stream] = lambda stream: stream
 ) -> tg.Pipeline:
     """The engine's pipeline for a program, with steps before its window."""
-    window = (
-        tg.FixedWindows(f"{program.size}us", offset=f"{program.offset}us")
-        if program.size
-        else tg.GlobalWindows()
-    )
     events = tg.read_json(
         "events", schema=SCHEMA, event_time="at", watermark=tg.BoundedDelay(f"{program.delay}us")
     )
     stream = (
         before(events)
-        .window(window, allowed_lateness=f"{program.lateness}us")
+        .window(engine_windows(program.windows), allowed_lateness=f"{program.lateness}us")
         .trigger(engine_trigger(program.trigger), allow_unsafe_trigger=True)
-        .accumulate(tg.ACCUMULATING if program.accumulating else tg.DISCARDING)
+        .accumulate(Accumulation(program.accumulation))
         .group_by(*program.keys)
         .agg(**{name: ENGINE_AGGREGATES[name] for name in program.aggregates})
     )
@@ -105,16 +110,20 @@ triggers = st.recursive(
 
 
 @st.composite
-def programs(draw: st.DrawFn) -> Program:
+def windows(draw: st.DrawFn) -> WindowSpec:
     size = draw(st.sampled_from([0, 1, 2, 5, 5, 10, 10, 60])) * SECOND
     offset = st.sampled_from([0, 0, SECOND]) | st.integers(0, size - 1)
+    return ("fixed", size, draw(offset) % size) if size else ("global",)
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
     return Program(
         keys=draw(st.sampled_from([("k",), ("k",), ("k",), (), (), ("k", "n")])),
         aggregates=tuple(draw(st.lists(st.sampled_from(list(AGGREGATES)), min_size=1, unique=True))),
         trigger=draw(triggers),
-        accumulating=draw(st.booleans()),
-        size=size,
-        offset=draw(offset) % size if size else 0,
+        accumulation=draw(st.sampled_from(["discarding", "accumulating"])),
+        windows=draw(windows()),
         lateness=draw(st.sampled_from([0, 0, 1, SECOND, 5 * SECOND, 5 * SECOND, 900_000_000 * SECOND])),
         delay=draw(st.sampled_from([0, 0, 0, 2 * SECOND, 50 * SECOND])),
     )
