@@ -81,7 +81,7 @@ class Grouping:
         windows: As `naive_windows.Spec` says.
         trigger: As `naive_triggers.Spec` says.
         lateness: How far the watermark may be past a window's end before elements are dropped.
-        accumulation: `discarding`, `accumulating` or `retracting`.
+        accumulation: `discarding`, `accumulating` or `accumulating_and_retracting`.
         timestamp: `end_of_window`, `earliest` or `latest`.
     """
 
@@ -185,7 +185,7 @@ class Groups:
         content = state.unfired if self.grouping.accumulation == "discarding" else state.all
         results = {name: AGGREGATES[name](content) for name in self.grouping.aggregates}
         pane = Pane(key, window, results, timing, state.panes, last, self._timestamp(window, state))
-        if self.grouping.accumulation == "retracting":
+        if self.grouping.accumulation == "accumulating_and_retracting":
             for each in state.retractable:
                 yield Pane(**{**vars(each), "op": "retract"})
         yield pane
