@@ -115,52 +115,60 @@ class Groups:
 
     def _join(self, elements: Sequence[Element], times: Times) -> None:
         """The elements join their windows; lateness is asked before windows merge."""
-        arrivals = []
+        arrivals: dict[Key, list[tuple[Window, Element]]] = defaultdict(list)
         for element in elements:
             key = tuple(element.row[name] for name in self.grouping.keys)
             for window in assign(self.grouping.windows, element.at):
                 if self._expired(window, times.before):
                     self.count("dropped_late")
                 else:
-                    arrivals.append((key, window, element))
-        if self.grouping.windows[0] == "sessions":
-            for key in {key for key, _, _ in arrivals}:
-                self._merge(key, [window for each, window, _ in arrivals if each == key], times)
-        for key, window, element in arrivals:
-            self._add(self._where(key, window), element, times)
+                    arrivals[key].append((window, element))
+        for key, arrived in arrivals.items():
+            merged = self._merge(key, [window for window, _ in arrived], times)
+            for window, element in arrived:
+                state = self.open[key].setdefault(merged[window], Open(trigger(self.grouping.trigger)))
+                self._add(state, window, element, times)
 
-    def _merge(self, key: Key, arriving: list[Window], times: Times) -> None:
-        """Sessions that overlap become one, which knows all that they knew."""
-        before = self.open[key]
-        self.open[key] = {}
-        for group in groups([*before, *arriving]):
-            window = hull(group)
-            merged = [before[each] for each in group if each in before]
-            state = before.get(window) or Open(trigger(self.grouping.trigger))
-            if merged and window not in before:
-                state.trigger.absorb(
-                    [each.trigger for each in merged], Moment(window[1], times.before, times.now)
-                )
-                for each in merged:
-                    state.all += each.all
-                    state.unfired += each.unfired
-                    state.timely += each.timely
-                    state.retractable += each.retractable
-            self.open[key][window] = state
+    def _merge(self, key: Key, arriving: list[Window], times: Times) -> dict[Window, Window]:
+        """Sessions that overlap become one, which knows all that they knew; says where each one went.
 
-    def _where(self, key: Key, window: Window) -> Open:
-        if self.grouping.windows[0] == "sessions":
-            (window,) = (each for each in self.open[key] if each[0] <= window[0] and window[1] <= each[1])
-        return self.open[key].setdefault(window, Open(trigger(self.grouping.trigger)))
+        A closed session takes no more elements: those that would merge with it belong to it, as it is.
+        """
+        if self.grouping.windows[0] != "sessions":
+            return {window: window for window in arriving}
+        windows, merged = self.open[key], {}
+        closed = [window for window, state in windows.items() if state.closed]
+        for group in groups([*closed, *arriving]):
+            for window in closed:
+                if window in group:
+                    merged |= dict.fromkeys(group, window)
+        for group in groups([*(windows.keys() - closed), *(set(arriving) - merged.keys())]):
+            merged |= dict.fromkeys(group, hull(group))
+            self._become(key, hull(group), [each for each in group if each in windows], times)
+        return merged
 
-    def _add(self, state: Open, element: Element, times: Times) -> None:
+    def _become(self, key: Key, window: Window, merging: list[Window], times: Times) -> None:
+        """One window in the place of several, with all that they knew; its panes count from 0."""
+        windows = self.open[key]
+        if merging in ([], [window]):
+            return
+        states = [windows.pop(each) for each in merging]
+        windows[window] = whole = Open(trigger(self.grouping.trigger))
+        whole.trigger.absorb([each.trigger for each in states], Moment(window[1], times.before, times.now))
+        for state in states:
+            whole.all += state.all
+            whole.unfired += state.unfired
+            whole.timely += state.timely
+            whole.retractable += state.retractable
+
+    def _add(self, state: Open, window: Window, element: Element, times: Times) -> None:
         if state.closed:
             self.count("dropped_closed")
             return
         state.touched = True
         state.all.append(element.row)
         state.unfired.append(element.row)
-        if element.at >= times.before:
+        if window[1] > times.before:
             state.timely.append(element.at)
         state.trigger.element(times.now)
 

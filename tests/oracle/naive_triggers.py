@@ -215,7 +215,7 @@ class OrFinally(Together):
 
 
 class Each(Together):
-    """One after the other; finished with the last."""
+    """One after the other; finished with the last. Of sessions that merge the one that is least far counts."""
 
     def __init__(self, *specs: Spec) -> None:
         super().__init__(*specs)
@@ -236,7 +236,7 @@ class Each(Together):
         return self.place == len(self.parts)
 
     def absorb(self, merged: Sequence["Each"], moment: Moment) -> None:
-        self.place = max((each.place for each in merged), default=0)
+        self.place = min((each.place for each in merged), default=0)
         there = [each.parts[self.place] for each in merged if each.place == self.place]
         self.parts[self.place].absorb(there, moment)
 
