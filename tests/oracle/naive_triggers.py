@@ -215,7 +215,7 @@ class OrFinally(Together):
 
 
 class Each(Together):
-    """One after the other; finished with the last. Of sessions that merge the one that is least far counts."""
+    """One after the other; finished with the last. When sessions merge, the least far of them counts."""
 
     def __init__(self, *specs: Spec) -> None:
         super().__init__(*specs)
