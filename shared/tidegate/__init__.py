@@ -8,7 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tidegate.accumulation import ACCUMULATING, DISCARDING
-    from tidegate.aggregates import count, max, mean, min, sum
+    from tidegate.aggregates import (
+        all,
+        any,
+        collect,
+        count,
+        count_distinct,
+        first,
+        last,
+        max,
+        mean,
+        min,
+        quantile,
+        std,
+        sum,
+        top,
+        var,
+    )
     from tidegate.errors import PipelineError, TidegateError
     from tidegate.pipeline import Pipeline, Stream
     from tidegate.readers import read_csv, read_json, read_parquet
@@ -20,7 +36,23 @@ __version__ = "0.1.0"
 
 _HOME = {
     "tidegate.accumulation": ("ACCUMULATING", "DISCARDING"),
-    "tidegate.aggregates": ("count", "max", "mean", "min", "sum"),
+    "tidegate.aggregates": (
+        "all",
+        "any",
+        "collect",
+        "count",
+        "count_distinct",
+        "first",
+        "last",
+        "max",
+        "mean",
+        "min",
+        "quantile",
+        "std",
+        "sum",
+        "top",
+        "var",
+    ),
     "tidegate.errors": ("PipelineError", "TidegateError"),
     "tidegate.pipeline": ("Pipeline", "Stream"),
     "tidegate.readers": ("read_csv", "read_json", "read_parquet"),
@@ -43,14 +75,24 @@ __all__ = [
     "Repeatedly",
     "Stream",
     "TidegateError",
+    "all",
+    "any",
+    "collect",
     "count",
+    "count_distinct",
+    "first",
+    "last",
     "max",
     "mean",
     "min",
+    "quantile",
     "read_csv",
     "read_json",
     "read_parquet",
+    "std",
     "sum",
+    "top",
+    "var",
 ]
 
 
