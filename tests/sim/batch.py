@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from tests.oracle.naive import DAY, Naive, Program
-from tests.oracle.naive_aggregates import AGGREGATES, Row
+from tests.oracle.naive_aggregates import AGGREGATES, Row, comparable
 from tests.oracle.naive_grouping import Key
 from tests.oracle.naive_windows import Window, assign
 from tests.oracle.test_oracle import order
@@ -60,7 +60,11 @@ def _equals_naive(
         naive.epoch(_rows(run, record), record.now, record.accepted, record.processed)  # type: ignore[arg-type]
 
     def shown(rows: list[Row]) -> list[Row]:
-        return [{name: row[name] for name in row if name not in ignored} for row in sorted(rows, key=order)]
+        ordered = map(comparable, sorted(rows, key=order))
+        return [{name: row[name] for name in row if name not in ignored} for row in ordered]
+            {name: row[name] for name in row if name not in ignored}
+            for row in map(comparable, sorted(rows, key=order))
+        ]
 
     if shown(panes) != shown(naive.panes):
         run.violations.append(f"the panes are {shown(panes)}, and should be {shown(naive.panes)}")
@@ -99,7 +103,7 @@ def _equals_batch(program: Program, run: Run, panes: list[Row], totals: dict[str
             continue
         wanted = {where: AGGREGATES[name](rows) for where, rows in windows.items()}
         found = _sums(program, panes, name)
-        if found != {(key, window[0]): value for (key, window), value in wanted.items()}:
+        if comparable(found) != comparable({(key, window[0]): wanted[key, window] for key, window in wanted}):
             run.violations.append(f"all panes give for {name} {found}, and a batch query gives {wanted}")
 
 

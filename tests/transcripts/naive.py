@@ -75,7 +75,8 @@ class Player:
         if step.get("drain") == "true":
             self.watermark = MAX
         elements = [
-            Element({"key": key, "v": value}, at) for key, value, at in map(element, step.get("add", ()))
+            Element({"key": key, "v": value, "at": at}, at)
+            for key, value, at in map(element, step.get("add", ()))
         ]
         panes = self.groups.epoch(elements, Times(before, self.watermark, self.now))
         rows = [(shown(each, self.groups.grouping, self.now), each.timestamp) for each in panes]
