@@ -88,7 +88,7 @@ def agg(**aggregates: Any) -> Any:
         (lambda: stream().accumulate(tg.ACCUMULATING), r"accumulate: no window is set"),
         (
             lambda: windowed().accumulate("both"),
-            "accumulate: 'both' is unknown. Give DISCARDING or ACCUMULATING",
+            "accumulate: 'both' is unknown. Give DISCARDING, ACCUMULATING or ACCUMULATING_AND_RETRACTING",
         ),
         (
             lambda: agg(n=pl.col("score").sum()),

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tidegate.accumulation import ACCUMULATING, DISCARDING
+    from tidegate.accumulation import ACCUMULATING, ACCUMULATING_AND_RETRACTING, DISCARDING
     from tidegate.aggregates import (
         all,
         any,
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
     from tidegate.readers import read_csv, read_json, read_parquet
     from tidegate.triggers import AfterCount, AfterWatermark, Repeatedly
     from tidegate.watermarks import BoundedDelay
-    from tidegate.windows import FixedWindows, GlobalWindows
+    from tidegate.windows import FixedWindows, GlobalWindows, Sessions, SlidingWindows
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "tidegate.accumulation": ("ACCUMULATING", "DISCARDING"),
+    "tidegate.accumulation": ("ACCUMULATING", "ACCUMULATING_AND_RETRACTING", "DISCARDING"),
     "tidegate.aggregates": (
         "all",
         "any",
@@ -58,12 +58,13 @@ _HOME = {
     "tidegate.readers": ("read_csv", "read_json", "read_parquet"),
     "tidegate.triggers": ("AfterCount", "AfterWatermark", "Repeatedly"),
     "tidegate.watermarks": ("BoundedDelay",),
-    "tidegate.windows": ("FixedWindows", "GlobalWindows"),
+    "tidegate.windows": ("FixedWindows", "GlobalWindows", "Sessions", "SlidingWindows"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "ACCUMULATING",
+    "ACCUMULATING_AND_RETRACTING",
     "DISCARDING",
     "AfterCount",
     "AfterWatermark",
@@ -73,6 +74,8 @@ __all__ = [
     "Pipeline",
     "PipelineError",
     "Repeatedly",
+    "Sessions",
+    "SlidingWindows",
     "Stream",
     "TidegateError",
     "all",

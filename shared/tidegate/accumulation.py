@@ -12,6 +12,10 @@ class Accumulation(StrEnum):
     ACCUMULATING = "accumulating"
     """Everything so far."""
 
+    ACCUMULATING_AND_RETRACTING = "accumulating_and_retracting"
+    """Everything so far, after a pane that takes back the last one."""
+
 
 DISCARDING = Accumulation.DISCARDING
 ACCUMULATING = Accumulation.ACCUMULATING
+ACCUMULATING_AND_RETRACTING = Accumulation.ACCUMULATING_AND_RETRACTING

@@ -9,10 +9,11 @@ from tidegate.accumulation import DISCARDING, Accumulation
 from tidegate.aggregates import BoundAggregate
 from tidegate.errors import PipelineError
 from tidegate.expressions import describe_expression
+from tidegate.panes import Timestamp
 from tidegate.timestamps import MAX, duration_text
 from tidegate.triggers import DEFAULT_TRIGGER, Finish, Trigger
 from tidegate.watermarks import BoundedDelay
-from tidegate.windows import GlobalWindows, WindowFn
+from tidegate.windows import AlignedWindows, GlobalWindows, PlacedWindows, SlidingWindows, WindowFn
 
 KEY_DTYPES: Final = "a whole number, String, Boolean, Date, Datetime or Decimal"
 
@@ -23,6 +24,7 @@ class Windowing:
 
     Attributes:
         allowed_lateness: In microseconds.
+        timestamp: The panes' own event time.
     """
 
     window_fn: WindowFn
@@ -30,6 +32,7 @@ class Windowing:
     trigger: Trigger = DEFAULT_TRIGGER
     allow_unsafe_trigger: bool = False
     accumulation: Accumulation = DISCARDING
+    timestamp: Timestamp = Timestamp.END_OF_WINDOW
 
     def check(self, watermark: BoundedDelay) -> None:
         """Refuses a trigger that can lose data or can never fire, unless that is allowed.
@@ -61,6 +64,22 @@ class Windowing:
                 "run is drained.",
             )
 
+    @property
+    def stores_end(self) -> bool:
+        """Whether windows have an end of their own, which their start does not decide."""
+        return isinstance(self.window_fn, PlacedWindows)
+
+    @property
+    def merges(self) -> bool:
+        """Whether windows of one key can become one."""
+        return isinstance(self.window_fn, PlacedWindows) and self.window_fn.merges
+
+    def end(self, start: str, end: str) -> pl.Expr:
+        """The windows' end: a column, or what the column of their start decides."""
+        if isinstance(self.window_fn, AlignedWindows | SlidingWindows):
+            return self.window_fn.end(pl.col(start))
+        return pl.col(end)
+
     def expiry(self, end: pl.Expr) -> pl.Expr:
         """The last watermark at which a window's state is kept, from its end (Int64 microseconds).
 
@@ -75,8 +94,10 @@ class Windowing:
     def describe(self) -> str:
         """One line that changes whenever state or meaning does; part of the plan's fingerprint."""
         lateness = duration_text(self.allowed_lateness)
+        default = self.timestamp is Timestamp.END_OF_WINDOW
+        timestamp = "" if default else f"timestamp={self.timestamp.value}, "
         return (
-            f"{self.window_fn.describe()}, allowed_lateness={lateness}, "
+            f"{self.window_fn.describe()}, allowed_lateness={lateness}, {timestamp}"
             f"{self.trigger.describe()}, {self.accumulation.value}"
         )
 

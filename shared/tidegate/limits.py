@@ -78,3 +78,9 @@ ZSTD_RATIO = 2_500
 A repeat of any length costs Zstandard a few bytes, so its ratios are larger: the same logs were measured at
 52 to 1,528, with blanks at 2,270. Zeros give 32,000.
 """
+
+WINDOWS_PER_ELEMENT = 100_000
+"""Sliding windows that one element may lie in: a day of them that begin every second are 86,400."""
+
+SLICES_AT_ONCE = 2_000_000
+"""Copies of slices, one for each sliding window that a slice is part of, that are in memory at once."""

@@ -17,6 +17,9 @@ IS_LAST = "pane_is_last"
 OP = "op"
 EMITTED_AT = "emitted_at"
 
+EVENT_TIME = "__pane_event_time"
+"""The hidden column with a pane's own event time, Int64 microseconds; sinks do not write it."""
+
 PANE_COLUMNS = (WINDOW_START, WINDOW_END, TIMING, INDEX, IS_LAST, OP, EMITTED_AT)
 """The columns that a pane has beside its key and its values; no step of a pipeline may take these names."""
 
@@ -45,6 +48,23 @@ class Op(StrEnum):
     """What a pane does to a table of results."""
 
     INSERT = "insert"
+    """It adds its row."""
+
+    RETRACT = "retract"
+    """It takes back the row of an earlier pane, which it repeats."""
+
+
+class Timestamp(StrEnum):
+    """A pane's own event time, for what groups panes again."""
+
+    END_OF_WINDOW = "end_of_window"
+    """The last microsecond of the window."""
+
+    EARLIEST = "earliest"
+    """The first event time of its elements that were not late; the end of the window if all were."""
+
+    LATEST = "latest"
+    """The last one."""
 
 
 def timing(end: pl.Expr, before: int, after: int) -> pl.Expr:

@@ -7,17 +7,17 @@ the pipeline is built, with a message that names the step and the mend.
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
-from tidegate.accumulation import ACCUMULATING, DISCARDING, Accumulation
+from tidegate.accumulation import Accumulation
 from tidegate.aggregates import Aggregate
 from tidegate.errors import PipelineError
 from tidegate.expressions import HIDDEN
 from tidegate.function_steps import FilterFunction, FlatMap, Row
 from tidegate.grouping import Grouping, Windowing
-from tidegate.panes import PANE_COLUMNS, PANE_SCHEMA
+from tidegate.panes import PANE_COLUMNS, PANE_SCHEMA, Timestamp
 from tidegate.schema import UserSchema, declared_schema
 from tidegate.sinks.sink import Sink
 from tidegate.sources.source import Source, check_prefix
@@ -104,18 +104,38 @@ class Stream:
 
     # The four questions
 
-    def window(self, window_fn: WindowFn, allowed_lateness: Duration = "0s") -> "Stream":
+    def window(
+        self,
+        window_fn: WindowFn,
+        allowed_lateness: Duration = "0s",
+        timestamp: Literal["end_of_window", "earliest", "latest"] = "end_of_window",
+    ) -> "Stream":
         """*Where* in event time: the windows that elements are grouped in.
 
         Args:
-            window_fn: `FixedWindows` or `GlobalWindows`.
+            window_fn: `FixedWindows`, `SlidingWindows`, `Sessions`, `CalendarWindows`, `GlobalWindows` or
+                `CustomWindows`.
             allowed_lateness: How far the watermark may be past a window's end before its state is removed
                 and further elements are dropped (and counted).
+            timestamp: The panes' own event time, for what groups them again: the last microsecond of the
+                window, or the earliest or latest event time of what the pane holds, late elements left out.
+
+        Raises:
+            PipelineError: One of them does not fit.
+
+        Example:
+            >>> scores.window(tg.Sessions("10m"), allowed_lateness="1h")  # doctest: +SKIP
         """
         self._not_after_agg("window")
         _check("window", window_fn, "describe", "Give windows, such as FixedWindows('2m').")
         lateness = microseconds(allowed_lateness, "window(allowed_lateness=...)")
-        return replace(self, windowing=Windowing(window_fn, allowed_lateness=lateness))
+        if timestamp not in tuple(Timestamp):
+            mend = f"Give one of {', '.join(Timestamp)}."
+            raise PipelineError("window(timestamp=...)", f"{timestamp!r} is unknown", mend)
+        return replace(
+            self,
+            windowing=Windowing(window_fn, allowed_lateness=lateness, timestamp=Timestamp(timestamp)),
+        )
 
     def trigger(self, trigger: Trigger, *, allow_unsafe_trigger: bool = False) -> "Stream":
         """*When* in processing time: what makes a window emit a pane.
@@ -131,13 +151,19 @@ class Stream:
         )
 
     def accumulate(self, accumulation: Accumulation) -> "Stream":
-        """*How* refinements of a window relate: `DISCARDING` (the default) or `ACCUMULATING`."""
+        """*How* refinements of a window relate to each other.
+
+        Args:
+            accumulation: `DISCARDING` (the default), `ACCUMULATING` or `ACCUMULATING_AND_RETRACTING`.
+        """
         windowing = self._windowing("accumulate")
-        if accumulation not in (DISCARDING, ACCUMULATING):
+        if accumulation not in tuple(Accumulation):
             raise PipelineError(
-                "accumulate", f"{accumulation!r} is unknown", "Give DISCARDING or ACCUMULATING."
+                "accumulate",
+                f"{accumulation!r} is unknown",
+                "Give DISCARDING, ACCUMULATING or ACCUMULATING_AND_RETRACTING.",
             )
-        return replace(self, windowing=replace(windowing, accumulation=accumulation))
+        return replace(self, windowing=replace(windowing, accumulation=Accumulation(accumulation)))
 
     def group_by(self, *keys: str | pl.Expr, **named: pl.Expr) -> "GroupedStream":
         """The key of the groups: columns or row-by-row expressions. Follow it with `agg`."""

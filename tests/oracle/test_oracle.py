@@ -134,8 +134,6 @@ def programs(draw: st.DrawFn) -> Program:
     return Program(
         keys=draw(st.sampled_from([("k",), ("k",), ("k",), (), (), ("k", "n")])),
         aggregates=tuple(draw(aggregates)),
-            draw(st.lists(st.sampled_from(list(AGGREGATES)), min_size=1, max_size=5, unique=True))
-        ),
         trigger=draw(triggers),
         accumulation=draw(st.sampled_from(["discarding", "accumulating"])),
         windows=draw(windows()),

@@ -62,9 +62,6 @@ def _equals_naive(
     def shown(rows: list[Row]) -> list[Row]:
         ordered = map(comparable, sorted(rows, key=order))
         return [{name: row[name] for name in row if name not in ignored} for row in ordered]
-            {name: row[name] for name in row if name not in ignored}
-            for row in map(comparable, sorted(rows, key=order))
-        ]
 
     if shown(panes) != shown(naive.panes):
         run.violations.append(f"the panes are {shown(panes)}, and should be {shown(naive.panes)}")

@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from tidegate.engine.assignment import combine_elements, with_inputs
 from tidegate.engine.dead_letters import DeadLetters
-from tidegate.engine.frames import ENGINE
-from tidegate.engine.key_groups import with_key_groups
-from tidegate.engine.state import ADDED, START, combine, partial_schema
+from tidegate.engine.state import combine
 from tidegate.errors import ObjectNotFound
-from tidegate.expressions import HIDDEN, Outcome, row_by_row
-from tidegate.grouping import Grouping
+from tidegate.expressions import HIDDEN, row_by_row
 from tidegate.plan import Plan
 from tidegate.sources.formats import read_records
 from tidegate.sources.records import LINE, Records, unreadable
@@ -81,14 +79,14 @@ def map_epoch(
             elements = outcome.frame
             dead.add_rejected(each.key, records, outcome.rejected)
         if plan.grouping:
-            outcome = _with_inputs(elements, plan.grouping)
+            outcome = with_inputs(elements, plan.grouping)
             elements = outcome.frame
             dead.add_rejected(each.key, records, outcome.rejected)
         counters["elements"] += elements.height
         if plan.grouping:
-            kept = _in_open_windows(elements, plan.grouping, watermark)
-            counters["dropped_late"] += elements.height - kept.height
-            frames.append(_combine_elements(kept, plan.grouping))
+            partials, dropped = combine_elements(elements, plan.grouping, watermark)
+            counters["dropped_late"] += dropped
+            frames.append(partials)
         else:
             frames.append(elements.select(name for name in elements.columns if not name.startswith(HIDDEN)))
     counters["dead_letters"] = len(dead)
@@ -131,31 +129,3 @@ def _why(moment: int | None, ahead: int) -> str:
     if moment < MIN or moment > MAX:
         return "its event time is outside of the years 1 to 9999"
     return f"its event time {iso(moment)} is after {iso(ahead)}, further ahead than max_ahead allows"
-
-
-def _with_inputs(elements: pl.DataFrame, grouping: Grouping) -> Outcome:
-    """The elements with what the grouping derives from each; all at once, so that none sees another."""
-    if not grouping.inputs:
-        return Outcome(elements)
-    return row_by_row(elements, lambda part: part.with_columns(*grouping.inputs))
-
-
-def _in_open_windows(elements: pl.DataFrame, grouping: Grouping, watermark: int) -> pl.DataFrame:
-    """The elements with their window, without those whose window had expired before the epoch."""
-    windowing = grouping.windowing
-    expiry = windowing.expiry(windowing.window_fn.end(pl.col(START)))
-    windowed = elements.lazy().with_columns(windowing.window_fn.start(pl.col(EVENT_TIME)).alias(START))
-    return windowed.filter(expiry >= watermark).collect(engine=ENGINE)
-
-
-def _combine_elements(elements: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
-    """One row of accumulators for each key and window of these elements."""
-    accumulators = [
-        each.partial.cast(each.dtype).alias(each.name)
-        for value in grouping.aggregates
-        for each in value.accumulators
-    ]
-    grouped = elements.group_by(*grouping.keys, START, maintain_order=True).agg(
-        *accumulators, pl.len().cast(pl.Int64).alias(ADDED)
-    )
-    return with_key_groups(grouped, grouping.keys).select(list(partial_schema(grouping)))

@@ -6,52 +6,41 @@ the state. All of it is expressions over one frame with a row for each key and w
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import polars as pl
 
 from tidegate.accumulation import DISCARDING
-from tidegate.engine.dead_letters import DeadLetters
-from tidegate.engine.frames import ENGINE
-from tidegate.engine.state import ADDED, CLOSED, INDEX, PENDING, START, TRIGGER, join_epoch, state_schema
-from tidegate.expressions import row_by_row
-from tidegate.grouping import Grouping
-from tidegate.panes import (
-    EMITTED_AT,
-    IS_LAST,
-    MOMENT,
-    OP,
-    TIMING,
-    WINDOW_END,
-    WINDOW_START,
-    Op,
-    Timing,
-    timing,
+from tidegate.engine import slices
+from tidegate.engine.columns import (
+    ADDED,
+    CLOSED,
+    INDEX,
+    PANE_TIME,
+    PENDING,
+    TRIGGER,
+    accumulators,
+    keeps_time,
 )
-from tidegate.panes import INDEX as PANE_INDEX
+from tidegate.engine.dead_letters import DeadLetters
+from tidegate.engine.emission import LAST, Times, emit
+from tidegate.engine.frames import ENGINE
+from tidegate.engine.state import join_epoch, state_schema
+from tidegate.grouping import Grouping
+from tidegate.panes import TIMING, Timing
 from tidegate.plan import Stage
-from tidegate.timestamps import MAX, MIN
-from tidegate.triggers import Moment
+from tidegate.timestamps import MAX
+from tidegate.triggers import Moment, alarm
+from tidegate.windows import END, START, SlidingWindows
 
-_END = "__end"
+__all__ = ["ReduceOutput", "Times", "reduce_epoch"]
+
+_STEPS = "__steps"
+"""Whether the trigger fires, which nearly always gives a pane."""
+
 _FIRES = "__fires"
 _EXPIRED = "__expired"
 _FINISHED = "__finished"
-
-
-@dataclass(frozen=True)
-class Times:
-    """The moments that an epoch is frozen with, in microseconds.
-
-    Attributes:
-        before: The watermark before the epoch.
-        after: The watermark at the epoch's end.
-        now: Processing time.
-    """
-
-    before: int
-    after: int
-    now: int
 
 
 @dataclass
@@ -60,16 +49,18 @@ class ReduceOutput:
 
     Attributes:
         state: The state that is left.
-        rows: The panes after the stage's steps, as the sink takes them.
+        rows: The panes after the stage's steps, as the sink takes them, with their own event times.
         due: The lowest watermark at which a window of the state has something to do.
+        alarm: The lowest processing time at which one has; `MAX` if none has.
         counters: Counts of this task.
     """
 
     state: pl.DataFrame
     rows: pl.DataFrame
     due: int
+    alarm: int
     counters: dict[str, int]
-    dead: DeadLetters = field(default_factory=DeadLetters)
+    dead: DeadLetters
 
 
 def reduce_epoch(
@@ -84,96 +75,94 @@ def reduce_epoch(
         partials: What the map tasks combined for the range, in the order of the tasks.
         times: The epoch's moments.
     """
-    judged = _judge(join_epoch(state, partials, grouping), grouping, times)
-    fired = judged.filter(pl.col(_FIRES))
-    # A value may not fit into its column, as a sum beyond 64 bits: that pane is rejected, and no other.
-    outcome = row_by_row(fired, lambda part: _panes(part, grouping, times))
-    panes, dead = outcome.frame, DeadLetters()
-    dead.add_rejected_panes(outcome.rejected)
-    labels = panes.get_column(TIMING)
+    sliding = isinstance(grouping.windowing.window_fn, SlidingWindows)
+    if sliding:
+        windows, held = slices.join_epoch(state, partials, grouping, times.before)
+    else:
+        windows, held = join_epoch(state, partials, grouping), state.clear()
+    end = grouping.windowing.end(START, END)
+    quiet, fired = _judge(windows.with_columns(end.alias(END)), grouping, times)
+    if sliding:
+        fired = slices.with_content(fired, held, grouping)
+    emission = emit(fired, grouping, times)
+    left = pl.concat([quiet, _after_firing(emission.windows.select(quiet.columns), grouping)])
+    labels = emission.inserts.get_column(TIMING)
     counters = {f"panes_{each.value}": int((labels == each.value).sum()) for each in Timing}
-    counters["dropped_closed"] = int(judged.filter(pl.col(CLOSED)).get_column(ADDED).sum())
-    left = _left(judged, grouping, times)
-    rows = panes
+    counters["dropped_closed"] = int(windows.filter(pl.col(CLOSED)).get_column(ADDED).sum())
+    rows, dead = pl.concat([emission.retractions, emission.inserts]), emission.dead
     for step in stage.steps:
         outcome = step.apply(rows)
         rows = outcome.frame
         dead.add_rejected_panes(outcome.rejected)
     counters["dead_letters"] = len(dead)
-    return ReduceOutput(left, rows, _due(left, grouping, times), counters, dead)
+    due, rings = _due(left, grouping, times), _alarm(left, grouping, times)
+    kept = left.filter(~pl.col(_EXPIRED)).select(list(windows.drop(ADDED).columns))
+    if sliding:
+        kept = slices.with_slices(kept, held, grouping, times.after)
+    return ReduceOutput(kept, rows, due, rings, counters, dead)
 
 
-def _judge(joined: pl.DataFrame, grouping: Grouping, times: Times) -> pl.DataFrame:
-    """Adds to each window its end, and whether it fires, expires and finishes; steps the trigger's state."""
-    windowing = grouping.windowing
-    end = windowing.window_fn.end(pl.col(START))
-    moment = Moment(pl.col(ADDED), pl.col(_END), times.after)
-    step = windowing.trigger.step(TRIGGER, moment)
+def _judge(windows: pl.DataFrame, grouping: Grouping, times: Times) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Asks the trigger for the windows that were touched or are due, and steps its state.
+
+    Returns:
+        The windows that do not fire and those that do, with whether they expire and whether they are closed.
+    """
+    windowing, end = grouping.windowing, pl.col(END)
+    rings = alarm(windowing.trigger, TRIGGER, end, times.before) <= times.now
+    asked = (pl.col(ADDED) > 0) | ((end > times.before) & (end <= times.after)) | rings
     schema = state_schema(grouping)
-    due = (pl.col(_END) > times.before) & (pl.col(_END) <= times.after)
-    asked = (pl.col(ADDED) > 0) | due
+    moment = Moment(pl.col(ADDED), end, times.before, times.after, times.now, pl.col(PENDING))
+    step = windowing.trigger.step(TRIGGER, moment)
+    kept = [*windows.columns, _EXPIRED, _FIRES, LAST]
+    marked = windows.with_columns(
+        (windowing.expiry(end) < times.after).alias(_EXPIRED), (~pl.col(CLOSED) & asked).alias(_STEPS)
+    )
+    concerned = pl.col(_STEPS) | pl.col(_EXPIRED)
+    idle = marked.filter(~concerned).with_columns(pl.lit(False).alias(_FIRES), pl.lit(False).alias(LAST))
+    judged = marked.lazy().filter(concerned)
+    for layer in step.layers:
+        judged = judged.with_columns(**layer)
     # A window that expires with elements unfired gives them in a closing pane: nothing is lost silently.
-    closing = pl.col(_EXPIRED) & (pl.col(PENDING) > 0)
-    return (
-        joined.lazy()
-        .with_columns(end.alias(_END))
-        .with_columns((windowing.expiry(pl.col(_END)) < times.after).alias(_EXPIRED))
-        .with_columns((~pl.col(CLOSED) & ((asked & step.ready) | closing)).alias(_FIRES))
+    closing = ~pl.col(CLOSED) & pl.col(_EXPIRED) & (pl.col(PENDING) > 0)
+    stepped = (
+        judged.with_columns((pl.col(_STEPS) & step.ready).alias(_STEPS))
+        .with_columns(((pl.col(_STEPS) & step.shows) | closing).alias(_FIRES))
         .with_columns(
-            (pl.col(_FIRES) & step.finished).alias(_FINISHED),
+            (pl.col(_STEPS) & step.finished).alias(_FINISHED),
             *(
-                pl.when(pl.col(_FIRES))
-                .then(step.fired[name])
-                .otherwise(step.quiet[name])
-                .cast(schema[name])
-                .alias(name)
-                for name in step.fired
+                value.cast(schema[name]).alias(name)
+                for name, value in step.after(pl.col(_STEPS), pl.lit(False)).items()
             ),
         )
+        .with_columns((pl.col(_EXPIRED) | pl.col(_FINISHED)).alias(LAST), pl.col(CLOSED) | pl.col(_FINISHED))
+        .select(kept)
         .collect(engine=ENGINE)
     )
+    quiet = pl.concat([idle.select(kept), stepped.filter(~pl.col(_FIRES))])
+    return quiet, stepped.filter(pl.col(_FIRES))
 
 
-def _panes(fired: pl.DataFrame, grouping: Grouping, times: Times) -> pl.DataFrame:
-    """The panes of the windows that fire, ordered by window and key."""
-    # The global window has neither start nor end to show.
-    bounded = (pl.col(START) != MIN) | (pl.col(_END) != MAX)
-    ordered = fired.lazy().sort(START, *grouping.keys, nulls_last=False)
-    panes = ordered.select(
-        *grouping.keys,
-        pl.when(bounded).then(pl.col(START)).cast(MOMENT).alias(WINDOW_START),
-        pl.when(bounded).then(pl.col(_END)).cast(MOMENT).alias(WINDOW_END),
-        *(each.result.cast(each.dtype).alias(each.name) for each in grouping.aggregates),
-        timing(pl.col(_END), times.before, times.after).alias(TIMING),
-        pl.col(INDEX).alias(PANE_INDEX),
-        (pl.col(_EXPIRED) | pl.col(_FINISHED)).alias(IS_LAST),
-        pl.lit(Op.INSERT.value).alias(OP),
-        pl.lit(times.now, dtype=pl.Int64).cast(MOMENT).alias(EMITTED_AT),
-    )
-    return panes.collect(engine=ENGINE)
-
-
-def _left(judged: pl.DataFrame, grouping: Grouping, times: Times) -> pl.DataFrame:
-    """The state after the epoch: fired windows count on, expired ones are gone."""
-    fires = pl.col(_FIRES)
-    updates = [
-        pl.when(fires).then(0).otherwise(pl.col(PENDING)).cast(pl.Int64).alias(PENDING),
-        (pl.col(INDEX) + fires.cast(pl.Int64)).alias(INDEX),
-        (pl.col(CLOSED) | pl.col(_FINISHED)).alias(CLOSED),
-    ]
+def _after_firing(fired: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+    """Windows that fired count on; if they discard, they begin anew."""
+    updates = [pl.lit(0, dtype=pl.Int64).alias(PENDING), pl.col(INDEX) + 1]
     if grouping.windowing.accumulation is DISCARDING:
-        updates += [
-            pl.when(fires).then(each.identity).otherwise(pl.col(each.name)).cast(each.dtype).alias(each.name)
-            for value in grouping.aggregates
-            for each in value.accumulators
-        ]
-    left = judged.lazy().filter(~pl.col(_EXPIRED)).with_columns(updates)
-    return left.select(list(state_schema(grouping))).collect(engine=ENGINE)
+        updates += [each.identity.cast(each.dtype).alias(each.name) for each in accumulators(grouping)]
+        if keeps_time(grouping):
+            updates.append(pl.lit(None, dtype=pl.Int64).alias(PANE_TIME))
+    return fired.with_columns(updates)
 
 
-def _due(state: pl.DataFrame, grouping: Grouping, times: Times) -> int:
+def _due(windows: pl.DataFrame, grouping: Grouping, times: Times) -> int:
     """The lowest watermark at which a window ends or expires; `MAX` if there is none."""
-    end = grouping.windowing.window_fn.end(pl.col(START))
+    end = pl.col(END)
     ends = pl.when(end > times.after).then(end).otherwise(grouping.windowing.expiry(end) + 1)
-    lowest = state.select(ends.min()).item()
+    lowest = windows.filter(~pl.col(_EXPIRED)).select(ends.min()).item()
+    return MAX if lowest is None else int(lowest)
+
+
+def _alarm(windows: pl.DataFrame, grouping: Grouping, times: Times) -> int:
+    """The lowest processing time at which a window asks to be evaluated; `MAX` if there is none."""
+    rings = alarm(grouping.windowing.trigger, TRIGGER, pl.col(END), times.after)
+    lowest = windows.filter(~pl.col(CLOSED) & ~pl.col(_EXPIRED)).select(rings.min()).item()
     return MAX if lowest is None else int(lowest)

@@ -11,51 +11,69 @@ from collections.abc import Sequence
 import polars as pl
 
 from tidegate.engine.codec import decode_state
+from tidegate.engine.columns import (
+    ADDED,
+    CLOSED,
+    INDEX,
+    PANE_TIME,
+    PANES,
+    PENDING,
+    SLICE,
+    TRIGGER,
+    accumulators,
+    keeps_time,
+    pane_schema,
+    pane_time,
+    retracts,
+)
 from tidegate.engine.frames import ENGINE
 from tidegate.engine.key_groups import GROUP, in_range
+from tidegate.engine.merging import STAYS, with_merged_windows, without_closed
 from tidegate.grouping import Grouping
 from tidegate.references import KeyRange, Segment
 from tidegate.stores.ports import Objects
-
-START = "__start"
-"""The window's start, Int64 microseconds."""
-
-ADDED = "__added"
-"""Elements that the epoch added; not stored."""
-
-PENDING = "__pending"
-"""Elements since the last pane, Int64."""
-
-INDEX = "__index"
-"""The index of the next pane, Int64."""
-
-CLOSED = "__closed"
-"""Whether the trigger has finished, so that the window takes no more elements."""
-
-TRIGGER = "__trigger"
-"""Where the names of the trigger's state columns begin."""
+from tidegate.triggers import StateColumn
+from tidegate.windows import END, START, SlidingWindows
 
 
-def trigger_state(grouping: Grouping) -> dict[str, int | bool]:
-    """The trigger's state columns with their initial values."""
+def trigger_state(grouping: Grouping) -> dict[str, StateColumn]:
+    """The trigger's state columns."""
     return grouping.windowing.trigger.state(TRIGGER)
 
 
 def state_schema(grouping: Grouping) -> dict[str, pl.DataType]:
     """The columns of a state segment."""
-    accumulators = {each.name: each.dtype for value in grouping.aggregates for each in value.accumulators}
     triggers: dict[str, pl.DataType] = {
-        name: pl.Boolean() if isinstance(initial, bool) else pl.Int64()
-        for name, initial in trigger_state(grouping).items()
+        name: pl.Boolean() if isinstance(each.initial, bool) else pl.Int64()
+        for name, each in trigger_state(grouping).items()
     }
     own: dict[str, pl.DataType] = {PENDING: pl.Int64(), INDEX: pl.Int64(), CLOSED: pl.Boolean()}
-    return {GROUP: pl.UInt16(), **grouping.keys, START: pl.Int64(), **accumulators, **own, **triggers}
+    schema = _content_schema(grouping) | own | triggers
+    if retracts(grouping):
+        schema[PANES] = pl.List(pl.Struct(pane_schema(grouping)))
+    if isinstance(grouping.windowing.window_fn, SlidingWindows):
+        schema[SLICE] = pl.Boolean()
+    return schema
 
 
 def partial_schema(grouping: Grouping) -> dict[str, pl.DataType]:
     """The columns of what a map task shuffles: key group, key, window, accumulators and element count."""
-    accumulators = {each.name: each.dtype for value in grouping.aggregates for each in value.accumulators}
-    return {GROUP: pl.UInt16(), **grouping.keys, START: pl.Int64(), **accumulators, ADDED: pl.Int64()}
+    return _content_schema(grouping) | {ADDED: pl.Int64()}
+
+
+def _content_schema(grouping: Grouping) -> dict[str, pl.DataType]:
+    schema: dict[str, pl.DataType] = {GROUP: pl.UInt16(), **grouping.keys, START: pl.Int64()}
+    if grouping.windowing.stores_end:
+        schema[END] = pl.Int64()
+    schema |= {each.name: each.dtype for each in accumulators(grouping)}
+    if keeps_time(grouping):
+        schema[PANE_TIME] = pl.Int64()
+    return schema
+
+
+def places(grouping: Grouping) -> list[str]:
+    """The columns that say which key and which window a row belongs to."""
+    return [GROUP, *grouping.keys, START, *((END,) if grouping.windowing.stores_end else ())]
 
 
 def read_segments(
@@ -77,41 +95,112 @@ def read_segments(
 
 
 def combine(frames: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
-    """Frames of partials as one, with one row for each key and window."""
+    """Frames of partials as one, with one row for each key and window; windows that merge are merged."""
     if len(frames) < 2:
         return frames[0] if frames else pl.DataFrame(schema=partial_schema(grouping))
-    accumulators = [
-        each.merge.alias(each.name) for value in grouping.aggregates for each in value.accumulators
-    ]
+    together = pl.concat(frames)
+    if grouping.windowing.merges:
+        together = with_merged_windows(together, grouping)
     return (
-        pl.concat([frame.lazy() for frame in frames])
-        .group_by(GROUP, *grouping.keys, START, maintain_order=True)
-        .agg(*accumulators, pl.col(ADDED).sum())
+        together.lazy()
+        .group_by(*places(grouping), maintain_order=True)
+        .agg(*merged_content(grouping), pl.col(ADDED).sum())
         .select(list(partial_schema(grouping)))
         .collect(engine=ENGINE)
     )
 
 
+def merged_content(grouping: Grouping) -> list[pl.Expr]:
+    """How what rows hold becomes what one row holds."""
+    content = [each.merge.alias(each.name) for each in accumulators(grouping)]
+    if keeps_time(grouping):
+        content.append(pane_time(grouping, pl.col(PANE_TIME)))
+    return content
+
+
 def join_epoch(state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
-    """State after the epoch's elements joined it, with the column `ADDED`; old rows come first."""
+    """State after the epoch's elements joined it, with the column `ADDED`.
+
+    Windows that the epoch does not touch come first, as they are. Elements for closed windows are counted as
+    added to those, which is where their number is looked for.
+    """
+    columns = [*state_schema(grouping), ADDED]
+    old = state.with_columns(pl.lit(0, dtype=pl.Int64).alias(ADDED)).select(columns)
+    partials = [frame for frame in partials if frame.height]
+    if not partials:
+        return old
+    if grouping.windowing.merges:
+        return _join_merging(old, combine(partials, grouping), grouping)
+    return join_rows(old, pl.concat([fresh_windows(frame, grouping) for frame in partials]), grouping)
+
+
+def fresh_windows(partials: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+    """Rows of partials in the columns of joined state.
+
+    A trigger sees the epoch's elements when it is evaluated: their rows hold null in its columns.
+    """
     schema = state_schema(grouping)
-    fresh = {PENDING: pl.col(ADDED), INDEX: pl.lit(0, dtype=pl.Int64), CLOSED: pl.lit(False)}
-    fresh |= {name: pl.lit(initial).cast(schema[name]) for name, initial in trigger_state(grouping).items()}
-    columns = [*schema, ADDED]
-    old = state.lazy().with_columns(pl.lit(0, dtype=pl.Int64).alias(ADDED)).select(columns)
-    new = [frame.lazy().with_columns(**fresh).select(columns) for frame in partials]
-    if not new:
-        return old.collect(engine=ENGINE)
-    accumulators = [
-        each.merge.alias(each.name) for value in grouping.aggregates for each in value.accumulators
+    own = {PENDING: pl.col(ADDED), INDEX: pl.lit(0, dtype=pl.Int64), CLOSED: pl.lit(False)}
+    empty = [name for name in schema if name not in partials.columns and name not in own]
+    nulls = {name: pl.lit(None, dtype=schema[name]) for name in empty}
+    return partials.with_columns(**own, **nulls).select(*schema, ADDED)
+
+
+def join_rows(old: pl.DataFrame, fresh: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+    """Old and fresh rows as one row for each key and window; old ones that stay as they are come first."""
+    untouched, touched = _split(old, fresh, places(grouping)[1:])
+    return pl.concat([untouched, _joined(pl.concat([touched, fresh]), grouping)])
+
+
+def _split(old: pl.DataFrame, fresh: pl.DataFrame, on: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The old rows that share nothing with the fresh ones in these columns, and those that do."""
+    if not on:
+        return old.clear(), old
+    touched = "__touched"
+    marks = fresh.select(on).unique().with_columns(pl.lit(True).alias(touched))
+    marked = old.join(marks, on=on, how="left", nulls_equal=True, maintain_order="left")
+    is_touched = pl.col(touched).is_not_null()
+    return marked.filter(~is_touched).drop(touched), marked.filter(is_touched).drop(touched)
+
+
+def _joined(rows: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+    """Rows of state and of the epoch as one row for each key and window."""
+    schema = state_schema(grouping)
+    triggers = [
+        each.merge(pl.col(name)).fill_null(each.value).alias(name)
+        for name, each in trigger_state(grouping).items()
     ]
-    # At most one of the joined rows comes from the old state; the others hold initial values, which are
-    # the smallest, so that the maximum is the old row's value wherever there is an old row.
-    carried = [pl.col(name).max() for name in (INDEX, CLOSED, *trigger_state(grouping))]
+    # Fresh rows, and those of windows that grew, hold the index 0: the highest is that of the window itself.
+    columns = [pl.col(PENDING).sum(), pl.col(INDEX).max(), pl.col(CLOSED).max(), *triggers]
+    if retracts(grouping):
+        panes = pl.col(PANES)
+        several = grouping.windowing.merges
+        columns.append(
+            panes.explode(empty_as_null=False, keep_nulls=False) if several else panes.drop_nulls().first()
+        )
+    if SLICE in schema:
+        columns.append(pl.col(SLICE).first())
     return (
-        pl.concat([old, *new])
-        .group_by(GROUP, *grouping.keys, START, maintain_order=True)
-        .agg(*accumulators, pl.col(PENDING).sum(), *carried, pl.col(ADDED).sum())
-        .select(columns)
+        rows.lazy()
+        .group_by(*places(grouping), maintain_order=True)
+        .agg(*merged_content(grouping), *columns, pl.col(ADDED).sum())
+        .select(*schema, ADDED)
         .collect(engine=ENGINE)
     )
+
+
+def _join_merging(old: pl.DataFrame, fresh: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+    """The join where windows merge: first those of the epoch, then they with the open ones of the state.
+
+    A closed window takes no more elements: what would merge with it is dropped, and leaves open ones apart.
+    """
+    untouched, touched = _split(old, fresh, list(grouping.keys))
+    closed, kept = touched.filter(pl.col(CLOSED)), touched.filter(~pl.col(CLOSED))
+    if closed.height:
+        fresh, dropped = without_closed(fresh, closed, grouping)
+        first = pl.int_range(pl.len()) == 0
+        lost = pl.lit(dropped.get_column(ADDED).sum(), dtype=pl.Int64)
+        closed = closed.with_columns(pl.when(first).then(lost).otherwise(0).alias(ADDED))
+    rows = with_merged_windows(pl.concat([kept, fresh_windows(fresh, grouping)]), grouping)
+    rows = rows.with_columns(pl.when(STAYS).then(INDEX).otherwise(0).alias(INDEX)).drop(STAYS)
+    return pl.concat([untouched, closed, _joined(rows, grouping)])

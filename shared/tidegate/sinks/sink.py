@@ -7,6 +7,7 @@ from io import BytesIO
 import polars as pl
 
 from tidegate.errors import PipelineError
+from tidegate.expressions import hidden
 
 ISO_8601 = "%Y-%m-%dT%H:%M:%S%.f"
 
@@ -38,7 +39,8 @@ class Sink:
                 )
 
     def encode(self, rows: pl.DataFrame) -> bytes:
-        """The rows as a file; the same rows always give the same bytes."""
+        """The rows as a file, without hidden columns; the same rows always give the same bytes."""
+        rows = rows.drop(hidden(rows.columns))
         if self.kind == "parquet":
             buffer = BytesIO()
             rows.write_parquet(buffer, compression="zstd", statistics=True)

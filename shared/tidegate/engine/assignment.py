@@ -1,0 +1,80 @@
+"""Elements in their windows: what came for expired ones is dropped and counted, the rest is combined."""
+
+import polars as pl
+
+from tidegate.engine.columns import ADDED, PANE_TIME, accumulators, keeps_time, pane_time
+from tidegate.engine.frames import ENGINE
+from tidegate.engine.key_groups import with_key_groups
+from tidegate.engine.merging import with_merged_windows
+from tidegate.engine.slices import open_slices
+from tidegate.engine.state import partial_schema, places
+from tidegate.expressions import Outcome, row_by_row
+from tidegate.grouping import Grouping
+from tidegate.sources.source import EVENT_TIME
+from tidegate.windows import END, START, AlignedWindows, PlacedWindows, SlidingWindows
+
+
+def with_inputs(elements: pl.DataFrame, grouping: Grouping) -> Outcome:
+    """The elements with what the grouping derives from each, and with windows that they place."""
+    outcome = Outcome(elements)
+    if grouping.inputs:
+        # All at once, so that none sees another.
+        outcome = row_by_row(elements, lambda part: part.with_columns(*grouping.inputs))
+    window_fn = grouping.windowing.window_fn
+    if isinstance(window_fn, PlacedWindows):
+        placed = window_fn.place(outcome.frame, EVENT_TIME)
+        outcome = Outcome(placed.frame, [*outcome.rejected, *placed.rejected])
+    return outcome
+
+
+def combine_elements(elements: pl.DataFrame, grouping: Grouping, watermark: int) -> tuple[pl.DataFrame, int]:
+    """One row of accumulators for each key and window of these elements.
+
+    Args:
+        elements: With the grouping's inputs.
+        grouping: The grouping.
+        watermark: The watermark before the epoch.
+
+    Returns:
+        The partials, and how many times an element was dropped for a window that had expired.
+    """
+    window_fn = grouping.windowing.window_fn
+    if isinstance(window_fn, SlidingWindows):
+        sliced = elements.with_columns(window_fn.slice(pl.col(EVENT_TIME)).alias(START))
+        # Between two windows there may be times that lie in none.
+        inside = sliced.filter(window_fn.count(pl.col(START)) > 0)
+        return open_slices(_combined(inside, grouping), grouping, watermark)
+    windowed = _windowed(elements, grouping)
+    kept = windowed.filter(grouping.windowing.expiry(pl.col(END)) >= watermark)
+    dropped = windowed.height - kept.height
+    if keeps_time(grouping):
+        timely = pl.when(pl.col(END) > watermark).then(EVENT_TIME)
+        kept = kept.with_columns(timely.alias(EVENT_TIME))
+    if grouping.windowing.merges:
+        kept = with_merged_windows(kept, grouping)
+    return _combined(kept, grouping), dropped
+
+
+def _windowed(elements: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+    """A row for each element and window, with its start and end."""
+    window_fn = grouping.windowing.window_fn
+    if isinstance(window_fn, AlignedWindows):
+        start, end = window_fn.start(pl.col(EVENT_TIME)), window_fn.end(pl.col(START))
+        return (
+            elements.lazy()
+            .with_columns(start.alias(START))
+            .with_columns(end.alias(END))
+            .collect(engine=ENGINE)
+        )
+    if isinstance(elements.schema[START], pl.List):
+        return elements.filter(pl.col(START).list.len() > 0).explode(START, END)
+    return elements
+
+
+def _combined(elements: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+    columns = [each.partial.cast(each.dtype).alias(each.name) for each in accumulators(grouping)]
+    if keeps_time(grouping):
+        columns.append(pane_time(grouping, pl.col(EVENT_TIME)).alias(PANE_TIME))
+    keys = [name for name in places(grouping) if name in elements.columns]
+    grouped = elements.group_by(keys, maintain_order=True).agg(*columns, pl.len().cast(pl.Int64).alias(ADDED))
+    return with_key_groups(grouped, grouping.keys).select(list(partial_schema(grouping)))

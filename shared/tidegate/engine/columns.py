@@ -1,0 +1,68 @@
+"""The hidden columns of the frames that an epoch works on, beside those of `windows` and `key_groups`."""
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from tidegate.accumulation import ACCUMULATING_AND_RETRACTING
+from tidegate.aggregates import Accumulator
+from tidegate.grouping import Grouping
+from tidegate.panes import EVENT_TIME, IS_LAST, PANE_SCHEMA, TIMING, WINDOW_END, WINDOW_START, Timestamp
+from tidegate.panes import INDEX as PANE_INDEX
+
+ADDED = "__added"
+"""Elements that the epoch added; not stored."""
+
+PANE_TIME = "__pane_time"
+"""The earliest or latest event time of a window's elements that were not late, Int64; null if none."""
+
+PENDING = "__pending"
+"""Elements since the last pane, Int64."""
+
+INDEX = "__index"
+"""The index of the next pane, Int64."""
+
+CLOSED = "__closed"
+"""Whether the trigger has finished, so that the window takes no more elements."""
+
+TRIGGER = "__trigger"
+"""Where the names of the trigger's state columns begin."""
+
+PANES = "__panes"
+"""The panes that the next one takes back: a window's last one, and those of windows that merged into it."""
+
+SLICE = "__slice"
+"""Whether a row of sliding windows' state is a slice, and not a window."""
+
+
+def accumulators(grouping: Grouping) -> Iterator[Accumulator]:
+    """The accumulators of all aggregates."""
+    return (each for value in grouping.aggregates for each in value.accumulators)
+
+
+def retracts(grouping: Grouping) -> bool:
+    """Whether panes are taken back."""
+    return grouping.windowing.accumulation is ACCUMULATING_AND_RETRACTING
+
+
+def keeps_time(grouping: Grouping) -> bool:
+    """Whether panes have the event time of an element, so that windows keep it."""
+    return grouping.windowing.timestamp is not Timestamp.END_OF_WINDOW
+
+
+def pane_time(grouping: Grouping, times: pl.Expr) -> pl.Expr:
+    """The event time that counts among several, as an aggregation; nulls do not count."""
+    return times.min() if grouping.windowing.timestamp is Timestamp.EARLIEST else times.max()
+
+
+def pane_schema(grouping: Grouping) -> dict[str, pl.DataType]:
+    """What a retraction repeats of a pane, beside its key."""
+    values = {each.name: each.dtype for each in grouping.aggregates}
+    own = {name: PANE_SCHEMA[name] for name in (TIMING, PANE_INDEX, IS_LAST)}
+    return {
+        WINDOW_START: PANE_SCHEMA[WINDOW_START],
+        WINDOW_END: PANE_SCHEMA[WINDOW_END],
+        **values,
+        **own,
+        EVENT_TIME: pl.Int64(),
+    }
