@@ -85,9 +85,13 @@ def engine_trigger(spec: Spec) -> Trigger:
 
 
 def engine_windows(spec: WindowSpec) -> WindowFn:
-    if spec[0] == "fixed":
-        return tg.FixedWindows(f"{spec[1]}us", offset=f"{spec[2]}us")
-    return tg.GlobalWindows()
+    kind, *settings = spec
+    lengths = [f"{each}us" for each in settings]
+    if kind == "fixed":
+        return tg.FixedWindows(lengths[0], offset=lengths[1])
+    if kind == "sliding":
+        return tg.SlidingWindows(lengths[0], every=lengths[1], offset=lengths[2])
+    return tg.Sessions(*lengths) if kind == "sessions" else tg.GlobalWindows()
 
 
 def pipeline(
@@ -99,7 +103,11 @@ def pipeline(
     )
     stream = (
         before(events)
-        .window(engine_windows(program.windows), allowed_lateness=f"{program.lateness}us")
+        .window(
+            engine_windows(program.windows),
+            allowed_lateness=f"{program.lateness}us",
+            timestamp=program.timestamp,
+        )
         .trigger(engine_trigger(program.trigger), allow_unsafe_trigger=True)
         .accumulate(Accumulation(program.accumulation))
         .group_by(*program.keys)
@@ -122,11 +130,21 @@ triggers = st.recursive(
 aggregates = st.lists(st.sampled_from(list(AGGREGATES)), min_size=1, max_size=5, unique=True)
 
 
+SIZES = [1, 2, 5, 5, 10, 10, 60]
+lengths = st.sampled_from([each * SECOND for each in SIZES])
+
+
 @st.composite
 def windows(draw: st.DrawFn) -> WindowSpec:
-    size = draw(st.sampled_from([0, 1, 2, 5, 5, 10, 10, 60])) * SECOND
-    offset = st.sampled_from([0, 0, SECOND]) | st.integers(0, size - 1)
-    return ("fixed", size, draw(offset) % size) if size else ("global",)
+    kind = draw(st.sampled_from(["fixed", "fixed", "sliding", "sessions", "sessions", "global"]))
+    if kind == "global":
+        return ("global",)
+    size = draw(lengths)
+    if kind == "sessions":
+        return kind, size
+    period = size if kind == "fixed" else draw(st.sampled_from([SECOND, 2 * SECOND, 3 * SECOND, 7 * SECOND]))
+    offset = draw(st.sampled_from([0, 0, SECOND]) | st.integers(0, period - 1)) % period
+    return (kind, size, offset) if kind == "fixed" else (kind, size, period, offset)
 
 
 @st.composite
@@ -135,9 +153,10 @@ def programs(draw: st.DrawFn) -> Program:
         keys=draw(st.sampled_from([("k",), ("k",), ("k",), (), (), ("k", "n")])),
         aggregates=tuple(draw(aggregates)),
         trigger=draw(triggers),
-        accumulation=draw(st.sampled_from(["discarding", "accumulating"])),
+        accumulation=draw(st.sampled_from([each.value for each in Accumulation])),
         windows=draw(windows()),
         lateness=draw(st.sampled_from([0, 0, 1, SECOND, 5 * SECOND, 5 * SECOND, 900_000_000 * SECOND])),
+        timestamp=draw(st.sampled_from(["end_of_window", "end_of_window", "earliest", "latest"])),
         delay=draw(st.sampled_from([0, 0, 0, 2 * SECOND, 50 * SECOND])),
     )
 
@@ -184,7 +203,8 @@ def cuts(draw: st.DrawFn) -> Cut:
 
 
 def order(row: Row) -> tuple[str, ...]:
-    return tuple(str(row.get(name)) for name in ("epoch", "window_start", "k", "n"))
+    names = ("epoch", "op", "window_start", "window_end", "k", "n", "pane_index")
+    return tuple(str(row.get(name)) for name in names)
 
 
 def shown(panes: list[Row]) -> list[Row]:
