@@ -32,6 +32,14 @@ def windowed() -> tg.Stream:
     return stream().window(tg.FixedWindows("2m"))
 
 
+def regrouped(accumulation: Any, trigger: Any, times: int = 2) -> tg.Stream:
+    built = stream()
+    for _ in range(times):
+        windows = built.window(tg.FixedWindows("2m")).trigger(trigger).accumulate(accumulation)
+        built = windows.group_by("team").agg(games=tg.count())
+    return built
+
+
 def test_panes_have_key_window_values_and_the_panes_own_columns() -> None:
     built = windowed().group_by("team").agg(total=tg.sum("score"), games=tg.count())
 
@@ -114,9 +122,19 @@ def agg(**aggregates: Any) -> Any:
             r"the key rate is a Float64.*cast it, for instance with pl\.col\('rate'\)",
         ),
         (lambda: group("tags").agg(n=tg.count()), r"the key tags is a List\(String\)"),
-        (lambda: agg(n=tg.count()).window(tg.FixedWindows("2m")), "window: it comes after agg.*Window once"),
-        (lambda: agg(n=tg.count()).group_by("team"), "group_by: it comes after agg"),
-        (lambda: agg(n=tg.count()).trigger(DEFAULT_TRIGGER), "trigger: it comes after agg"),
+        (
+            lambda: agg(n=tg.count()).group_by("team"),
+            r"group_by: no window is set.*window\(\.\.\.\) once more",
+        ),
+        (lambda: agg(n=tg.count()).trigger(DEFAULT_TRIGGER), r"trigger: no window is set.*once more"),
+        (
+            lambda: regrouped(tg.ACCUMULATING, tg.Repeatedly(tg.AfterCount(1))),
+            r"group_by: the panes before it are accumulating.*ACCUMULATING_AND_RETRACTING",
+        ),
+        (
+            lambda: regrouped(tg.ACCUMULATING, tg.AfterWatermark(), times=9),
+            "the pipeline groups 8 times already",
+        ),
         (
             lambda: windowed().trigger(tg.AfterCount(2)).group_by("team"),
             r"trigger\(AfterCount\(2\)\): it can finish",
@@ -157,12 +175,12 @@ def test_expiry_is_the_end_and_the_lateness_and_never_overflows() -> None:
 
 def test_a_stream_is_immutable() -> None:
     base = windowed()
-    windowing, before = base.windowing, base.before
+    windowing, before = base.windowing, base.steps
     base.trigger(tg.Repeatedly(tg.AfterCount(1))).accumulate(tg.ACCUMULATING)
     base.filter(pl.col("score") > 0)
 
     assert base.windowing is windowing
-    assert base.before is before
+    assert base.steps is before
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a b", "ä", "a/b", "x" * 64, 3])

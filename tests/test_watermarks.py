@@ -1,10 +1,9 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tidegate.errors import PipelineError
+from tidegate.frontier import WatermarkRule
 from tidegate.timestamps import MAX, MIN
-from tidegate.watermarks import BoundedDelay, Frontier, Held
+from tidegate.watermarks import BoundedDelay, Idle, Marks, Perfect
 
 SECOND = 1_000_000
 
@@ -32,97 +31,53 @@ def test_equal_ones_describe_themselves_alike() -> None:
     assert BoundedDelay("60s").describe() != BoundedDelay("60s", max_ahead="2d").describe()
 
 
-# The frontier. Positions of the intake log are a, b, c, …
+def test_an_event_time_may_lie_max_ahead_past_processing_time_and_never_at_the_end_of_time() -> None:
+    assert BoundedDelay("1s", max_ahead="2s").latest(SECOND) == 3 * SECOND
+    assert BoundedDelay("1s").latest(MAX) == MAX - 1
 
 
-def test_without_a_backlog_an_epochs_watermark_takes_effect_at_its_end() -> None:
-    assert Frontier().advance(7, accepted="a", processed="a") == Frontier(7)
+def test_marks_are_known_by_their_producers_in_any_order() -> None:
+    assert Marks(["b", "a", "b"]) == Marks(("a", "b"))
+    assert Marks(["b", "a"]).describe() == "Marks(producers=['a', 'b'], max_ahead=1d)"
+    assert Marks().describe() == "Marks(max_ahead=1d)"
+    assert Marks(["b", "a"]).rule() == WatermarkRule(marked=True, producers=("a", "b"))
 
 
-def test_a_watermark_waits_for_the_backlog_that_its_epoch_saw() -> None:
-    #  waiting when the first epoch is frozen:  a b c
-    #  epoch                                    1 2 3
-    #  it gives                                 9 4 6
-    first = Frontier().advance(9, accepted="c", processed="a")
-    second = first.advance(4, accepted="c", processed="b")
-    third = second.advance(6, accepted="c", processed="c")
-
-    assert first == Frontier(MIN, (Held("c", 9),))
-    assert second == Frontier(MIN, (Held("c", 9),))
-    assert third == Frontier(9)
+@pytest.mark.parametrize("producers", [[], "web", [""], ["a/b"], [1]])
+def test_producers_that_are_no_names_are_refused(producers: object) -> None:
+    with pytest.raises(
+        PipelineError, match=r"Marks\(producers=.*no names of producers.* Give a list of names"
+    ):
+        Marks(producers)  # type: ignore[arg-type]
 
 
-def test_what_is_accepted_later_does_not_hold_it() -> None:
-    #  A stream that never pauses: one more file is accepted while each epoch runs.
-    #  epoch             1   2   3
-    #  processes         a   b   c
-    #  accepted before   ab  bc  cd
-    first = Frontier().advance(1, accepted="b", processed="a")
-    second = first.advance(2, accepted="c", processed="b")
-    third = second.advance(3, accepted="d", processed="c")
-
-    assert [each.watermark for each in (first, second, third)] == [MIN, 1, 2]
-    assert third.held == (Held("d", 3),)
+def test_only_marks_and_the_end_of_the_input_come_to_the_end_of_time() -> None:
+    assert (Marks().ends, Perfect().ends, Idle(Marks(), "1s").ends) == (True, True, True)
+    assert (BoundedDelay("1s").ends, Idle(BoundedDelay("1s"), "1s").ends) == (False, False)
 
 
-def test_an_epoch_without_elements_lets_go_what_waited_for_it() -> None:
-    held = Frontier(5, (Held("b", 8),))
-
-    assert held.advance(None, accepted="b", processed="b") == Frontier(8)
-    assert held.advance(None, accepted="b", processed="a") == held
-
-
-def test_an_older_watermark_changes_nothing() -> None:
-    assert Frontier(9).advance(3, accepted="a", processed="a") == Frontier(9)
+def test_elements_say_nothing_to_marks_and_to_a_perfect_watermark() -> None:
+    assert Marks().watermark(5) is None
+    assert Perfect().watermark(5) is None
+    assert Perfect().latest(0) == MAX - 1
+    assert Perfect().rule() == WatermarkRule(bounded=True)
 
 
-def test_a_finished_source_holds_nothing() -> None:
-    assert Frontier(5, (Held("z", 8),)).close(MAX) == Frontier(MAX)
-    assert Frontier(9).close(3) == Frontier(9)
+def test_idle_is_its_policy_with_a_timeout() -> None:
+    idle = Idle(BoundedDelay("10s"), timeout="300s")
+    assert idle.describe() == "Idle(BoundedDelay(delay=10s, max_ahead=1d), timeout=5m)"
+    assert idle.watermark(25 * SECOND) == 15 * SECOND
+    assert idle.latest(0) == BoundedDelay("10s").latest(0)
+    assert idle.rule() == WatermarkRule(delay=10 * SECOND, timeout=300 * SECOND)
+    assert Idle(Marks(["a"]), "1s").rule() == WatermarkRule(marked=True, producers=("a",), timeout=SECOND)
 
 
-positions = st.integers(0, 30)
-epochs = st.lists(st.tuples(st.none() | st.integers(-50, 50), positions, st.integers(1, 4)), max_size=12)
+@pytest.mark.parametrize("policy", [Perfect(), Idle(Marks(), "1s"), "10s", Marks])
+def test_idle_needs_a_policy_that_waits_for_input(policy: object) -> None:
+    with pytest.raises(PipelineError, match=r"Give one of those that wait for input"):
+        Idle(policy, "1s")  # type: ignore[arg-type]
 
 
-@given(epochs)
-def test_the_watermark_never_goes_back_and_each_takes_effect_exactly_when_its_backlog_is_done(
-    epochs: list[tuple[int | None, int, int]],
-) -> None:
-    frontier, processed, gains = Frontier(), 0, []
-    for gained, ahead, files in epochs:
-        before, processed = frontier.watermark, processed + files
-        accepted = processed + ahead
-        if gained is not None:
-            gains.append((accepted, gained))
-        frontier = frontier.advance(gained, accepted=f"{accepted:04d}", processed=f"{processed:04d}")
-
-        assert frontier.watermark >= before
-        in_effect = [watermark for until, watermark in gains if until <= processed]
-        assert frontier.watermark == max(in_effect, default=MIN)
-        assert all(each.until > f"{processed:04d}" for each in frontier.held)
-        assert sorted(each.until for each in frontier.held) == [each.until for each in frontier.held]
-
-
-@given(
-    st.lists(st.integers(-50, 50), min_size=1, max_size=10),
-    st.lists(st.integers(1, 4), min_size=10, max_size=10),
-    st.randoms(use_true_random=False),
-)
-def test_a_folder_has_one_watermark_however_it_is_cut_and_ordered(
-    files: list[int], sizes: list[int], random: object
-) -> None:
-    last = f"{len(files):04d}"
-    frontier, done, seen = Frontier(), 0, []
-    shuffled = files.copy()
-    random.shuffle(shuffled)
-    for size in sizes:
-        taken = shuffled[done : done + size]
-        if not taken:
-            break
-        done += len(taken)
-        frontier = frontier.advance(max(taken), accepted=last, processed=f"{done:04d}")
-        seen.append(frontier.watermark)
-
-    assert set(seen[:-1]) <= {MIN}
-    assert done < len(files) or seen[-1] == max(files)
+def test_a_timeout_of_nothing_is_refused() -> None:
+    with pytest.raises(PipelineError, match=r"the timeout is zero"):
+        Idle(Marks(), "0s")

@@ -35,6 +35,7 @@ class Workshop:
         pool: where functions are deployed.
         search_path: what functions import from, after their own folder.
         event_sources: the event source mappings that were made.
+        schedule_groups: the names of the groups of schedules that were made.
     """
 
     stack: str
@@ -43,6 +44,7 @@ class Workshop:
     pool: FunctionPool
     search_path: tuple[Path, ...]
     event_sources: list[EventSource] = field(default_factory=list)
+    schedule_groups: list[str] = field(default_factory=list)
 
     def name(self, logical_id: str) -> str:
         """Returns a physical name for a resource that has none of its own."""
@@ -97,6 +99,13 @@ def _table(work: Workshop, logical_id: str, given: Properties) -> Made:
     keys = ("BillingMode", "AttributeDefinitions", "KeySchema")
     work.client("dynamodb").create_table(TableName=name, **{key: given[key] for key in keys})
     return Made(name, {"Arn": f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}"})
+
+
+def _schedule_group(work: Workshop, logical_id: str, given: Properties) -> Made:
+    name = given.get("Name", work.name(logical_id))
+    arn = work.client("scheduler").create_schedule_group(Name=name)["ScheduleGroupArn"]
+    work.schedule_groups.append(name)
+    return Made(name, {"Arn": arn})
 
 
 def _role(work: Workshop, logical_id: str, given: Properties) -> Made:
@@ -209,6 +218,7 @@ TYPES = {
     ),
     "AWS::SQS::QueuePolicy": _type(_queue_policy),
     "AWS::DynamoDB::Table": _type(_table, "TableName", "BillingMode", "AttributeDefinitions", "KeySchema"),
+    "AWS::Scheduler::ScheduleGroup": _type(_schedule_group, "Name"),
     "AWS::IAM::Role": _type(_role),
     "AWS::IAM::ManagedPolicy": _type(_managed_policy),
     "AWS::Logs::LogGroup": _type(_log_group, "LogGroupName"),

@@ -21,6 +21,7 @@ from infra.localcloud.functions import FunctionPool
 from infra.localcloud.lambda_api import LambdaApi
 from infra.localcloud.layer import lay_out_layer, lay_out_runtime
 from infra.localcloud.queue_poller import QueuePoller
+from infra.localcloud.schedules import Schedules
 from infra.localcloud.stack import deploy
 from infra.localcloud.template import REGION
 
@@ -45,7 +46,7 @@ def main() -> None:
         pool = FunctionPool(logs)
         server = _serve(wanted["port"], pool)
         endpoint = f"http://127.0.0.1:{server.port}"
-        pollers: list[QueuePoller] = []
+        pollers: list[QueuePoller | Schedules] = []
         try:
             stack, pollers = _deploy(wanted, Path(folder), pool, endpoint)
             places = {"endpoint": endpoint, "logs": str(logs), "layer": str(Path(folder) / "layer")}
@@ -75,7 +76,7 @@ def _serve(port: int, pool: FunctionPool) -> BaseWSGIServer:
 
 def _deploy(
     wanted: dict[str, Any], folder: Path, pool: FunctionPool, endpoint: str
-) -> tuple[dict[str, Any], list[QueuePoller]]:
+) -> tuple[dict[str, Any], list[QueuePoller | Schedules]]:
     settings = Config(retries={"total_max_attempts": 1}, max_pool_connections=32)
 
     def client(service: str) -> Any:
@@ -94,11 +95,15 @@ def _deploy(
         pool=pool,
         search_path=tuple(search_path),
     )
-    pollers = [QueuePoller(source, client("sqs"), pool) for source in stack.event_sources]
+    pollers: list[QueuePoller | Schedules] = [
+        QueuePoller(source, client("sqs"), pool) for source in stack.event_sources
+    ]
+    if stack.schedule_groups:
+        pollers.append(Schedules(stack.schedule_groups, client("scheduler"), client("sqs")))
     for poller in pollers:
         poller.start()
     answer = asdict(stack)
-    del answer["event_sources"]
+    del answer["event_sources"], answer["schedule_groups"]
     return answer, pollers
 
 

@@ -20,12 +20,14 @@ class Stack:
         resources: the physical id of every resource, by logical id.
         inert: the resources and properties that have no effect here, in words.
         event_sources: the queues that functions are to be called from.
+        schedule_groups: the groups of schedules that go off.
     """
 
     outputs: dict[str, str]
     resources: dict[str, str]
     inert: list[str]
     event_sources: list[EventSource]
+    schedule_groups: list[str]
 
 
 def deploy(
@@ -71,7 +73,7 @@ def deploy(
         for attribute, value in made.attributes.items():
             scope.attributes[logical_id, attribute] = value
     outputs = {name: str(scope.resolve(one["Value"])) for name, one in template.get("Outputs", {}).items()}
-    return Stack(outputs, resources, inert, workshop.event_sources)
+    return Stack(outputs, resources, inert, workshop.event_sources, workshop.schedule_groups)
 
 
 def _make(workshop: Workshop, logical_id: str, kind: str, given: dict[str, Any], inert: list[str]) -> Made:

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from tidegate.aggregates import (
         all,
         any,
+        approx_count_distinct,
+        approx_quantile,
         collect,
         count,
         count_distinct,
@@ -28,8 +30,19 @@ if TYPE_CHECKING:
     from tidegate.errors import PipelineError, TidegateError
     from tidegate.pipeline import Pipeline, Stream
     from tidegate.readers import read_csv, read_json, read_parquet
-    from tidegate.triggers import AfterCount, AfterWatermark, Repeatedly
-    from tidegate.watermarks import BoundedDelay
+    from tidegate.triggers import (
+        AfterAll,
+        AfterAny,
+        AfterCount,
+        AfterEach,
+        AfterProcessingTime,
+        AfterWatermark,
+        AlignedDelay,
+        Never,
+        OrFinally,
+        Repeatedly,
+    )
+    from tidegate.watermarks import BoundedDelay, Idle, Marks, Perfect
     from tidegate.windows import FixedWindows, GlobalWindows, Sessions, SlidingWindows
 
 __version__ = "0.1.0"
@@ -39,6 +52,8 @@ _HOME = {
     "tidegate.aggregates": (
         "all",
         "any",
+        "approx_count_distinct",
+        "approx_quantile",
         "collect",
         "count",
         "count_distinct",
@@ -56,8 +71,11 @@ _HOME = {
     "tidegate.errors": ("PipelineError", "TidegateError"),
     "tidegate.pipeline": ("Pipeline", "Stream"),
     "tidegate.readers": ("read_csv", "read_json", "read_parquet"),
-    "tidegate.triggers": ("AfterCount", "AfterWatermark", "Repeatedly"),
-    "tidegate.watermarks": ("BoundedDelay",),
+    "tidegate.triggers": (
+        *("AfterAll", "AfterAny", "AfterCount", "AfterEach", "AfterProcessingTime", "AfterWatermark"),
+        *("AlignedDelay", "Never", "OrFinally", "Repeatedly"),
+    ),
+    "tidegate.watermarks": ("BoundedDelay", "Idle", "Marks", "Perfect"),
     "tidegate.windows": ("FixedWindows", "GlobalWindows", "Sessions", "SlidingWindows"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -66,11 +84,21 @@ __all__ = [
     "ACCUMULATING",
     "ACCUMULATING_AND_RETRACTING",
     "DISCARDING",
+    "AfterAll",
+    "AfterAny",
     "AfterCount",
+    "AfterEach",
+    "AfterProcessingTime",
     "AfterWatermark",
+    "AlignedDelay",
     "BoundedDelay",
     "FixedWindows",
     "GlobalWindows",
+    "Idle",
+    "Marks",
+    "Never",
+    "OrFinally",
+    "Perfect",
     "Pipeline",
     "PipelineError",
     "Repeatedly",
@@ -80,6 +108,8 @@ __all__ = [
     "TidegateError",
     "all",
     "any",
+    "approx_count_distinct",
+    "approx_quantile",
     "collect",
     "count",
     "count_distinct",

@@ -223,6 +223,13 @@ def _compile(options: argparse.Namespace) -> int:
         module = f"{folder.resolve().name}.{path.stem}"
         for name, pipeline in pipelines_in(load_file(path, module)).items():
             document = options.output / f"{module}.{name}.json"
-            document.write_text(compile_plan(pipeline).outline().to_json())
+            outline = compile_plan(pipeline).outline()
+            if outline.watermark.bounded:
+                raise UsageError(
+                    f"{module}:{name} has a Perfect() watermark, and uploads never end by themselves: its "
+                    "windows would never emit. Give it Marks(), whose producers say when they are done, or "
+                    f"keep it out of {folder}"
+                )
+            document.write_text(outline.to_json())
             print(document)
     return 0

@@ -18,6 +18,9 @@ MAP_TASK_BYTES = 32 * 1024 * 1024
 MAX_TASKS = 40
 """Tasks of one stage at most: the width of an inline Step Functions Map."""
 
+MAX_SHUFFLES = 8
+"""Groupings of one pipeline at most, one behind the other."""
+
 MAX_AHEAD = "1d"
 """How far past processing time an event time may lie before the record is a dead letter."""
 
@@ -51,6 +54,9 @@ REJECTED_ONE_BY_ONE = 10_000
 
 RECORD_BYTES = 16 * 1024 * 1024
 """One record of JSON or CSV as it stands in its file, without its line end; a longer one is a dead letter."""
+
+MARK_BYTES = 64 * 1024
+"""A mark object at most."""
 
 DEAD_LETTERS_PER_FILE = 250_000
 """Records of one file that its format or types refuse; with more of them the file is one dead letter.

@@ -7,9 +7,10 @@ On AWS it is written when the layer is built (`tidegate compile`).
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from tidegate.errors import CorruptObject, IncompatiblePipeline
+from tidegate.frontier import MARK, WatermarkRule
 
 FORMAT = 1
 
@@ -28,6 +29,13 @@ COMPRESSED = (".gz", ".zst")
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".swp")
 
 
+def stage_name(number: int) -> str:
+    """The name of a plan's stage, by its number: `map`, `reduce`, `reduce-2`, `reduce-3` and so on."""
+    if number < 2:
+        return ("map", "reduce")[number]
+    return f"reduce-{number}"
+
+
 @dataclass(frozen=True)
 class Outline:
     """What the coordinator knows of a plan.
@@ -39,7 +47,8 @@ class Outline:
         kind: The format of the input files.
         prefix: The folder of the input files.
         sink: The folder of the output files.
-        shuffles: Whether a reduce stage follows the map stage.
+        shuffles: How many reduce stages follow the map stage, one behind the other.
+        watermark: How the source's watermark follows from what inputs say.
     """
 
     pipeline: str
@@ -48,7 +57,8 @@ class Outline:
     kind: str
     prefix: str
     sink: str
-    shuffles: bool
+    shuffles: int
+    watermark: WatermarkRule = field(default_factory=WatermarkRule)
 
     def takes(self, key: str) -> bool:
         """Whether an object belongs to the source: below its prefix, with a name that fits its format.
@@ -58,10 +68,15 @@ class Outline:
         return key.startswith(f"{self.prefix}/") and self.fits(key.rsplit("/", maxsplit=1)[-1])
 
     def fits(self, name: str) -> bool:
-        """Whether a file's name fits the source's format; a name without any suffix does."""
+        """Whether a file's name fits the source's format; a name without any suffix does.
+
+        So does that of a mark, if the source's watermark comes from marks.
+        """
         lowered = name.lower()
         if not name or lowered.startswith((".", "_")) or lowered.endswith(_UNFINISHED):
             return False
+        if self.watermark.marked and lowered.endswith(MARK):
+            return True
         for suffix in COMPRESSED:
             lowered = lowered.removesuffix(suffix)
         return lowered.endswith(SUFFIXES[self.kind]) or "." not in lowered
@@ -111,7 +126,9 @@ class Outline:
             raise CorruptObject(
                 "a plan document of an unknown format; build the layer again with `make build`"
             )
-        return cls(**document | {"meaning": tuple(document["meaning"])})
+        rule = document.pop("watermark", {})
+        rule["producers"] = tuple(rule.get("producers", ()))
+        return cls(**document | {"meaning": tuple(document["meaning"])}, watermark=WatermarkRule(**rule))
 
 
 _CONTEXT = 3

@@ -9,13 +9,20 @@ from tidegate.pipeline import Stream
 from tidegate.schema import UserSchema, declared_schema
 from tidegate.sources.formats import Format, check_schema
 from tidegate.sources.source import Source, check_prefix
-from tidegate.watermarks import BoundedDelay
+from tidegate.watermarks import WatermarkPolicy
 
 EventTime = str | pl.Expr
 """A column's name or a row-by-row expression."""
 
 
-def read_json(prefix: str, *, schema: UserSchema, event_time: EventTime, watermark: BoundedDelay) -> Stream:
+def read_json(
+    prefix: str,
+    *,
+    schema: UserSchema,
+    event_time: EventTime,
+    watermark: WatermarkPolicy,
+    ordered: bool = False,
+) -> Stream:
     """A stream of the JSON lines of the files below a prefix.
 
     Args:
@@ -25,11 +32,14 @@ def read_json(prefix: str, *, schema: UserSchema, event_time: EventTime, waterma
             are null. A `Datetime` is an ISO 8601 text, or a number in its unit since 1970, in UTC.
         event_time: The column, or the expression, that says when the event happened.
         watermark: How far event time is known to be complete, such as `BoundedDelay("10s")`.
+        ordered: Whether the names of the files are in event-time order, and they come in that order. Then the
+            watermark follows file by file, and does not wait for all files that were accepted: a long
+            backfill emits and forgets windows as it goes, and a file that is out of order is late.
 
     Raises:
         PipelineError: A type that cannot be read, or an event time that is no `Datetime`.
     """
-    return _read("json", prefix, schema, event_time, watermark, ())
+    return _read("json", prefix, schema, event_time, watermark, (), ordered)
 
 
 def read_csv(
@@ -37,8 +47,9 @@ def read_csv(
     *,
     schema: UserSchema,
     event_time: EventTime,
-    watermark: BoundedDelay,
+    watermark: WatermarkPolicy,
     null_values: Sequence[str] = (),
+    ordered: bool = False,
 ) -> Stream:
     """A stream of the records of CSV files with a header (`.csv`, also with `.gz` or `.zst`).
 
@@ -48,15 +59,21 @@ def read_csv(
         event_time: As for `read_json`.
         watermark: As for `read_json`.
         null_values: Texts that mean null, such as `("NA",)`.
+        ordered: As for `read_json`.
     """
-    return _read("csv", prefix, schema, event_time, watermark, tuple(null_values))
+    return _read("csv", prefix, schema, event_time, watermark, tuple(null_values), ordered)
 
 
 def read_parquet(
-    prefix: str, *, schema: UserSchema, event_time: EventTime, watermark: BoundedDelay
+    prefix: str,
+    *,
+    schema: UserSchema,
+    event_time: EventTime,
+    watermark: WatermarkPolicy,
+    ordered: bool = False,
 ) -> Stream:
     """A stream of the rows of Parquet files; the arguments are those of `read_json`."""
-    return _read("parquet", prefix, schema, event_time, watermark, ())
+    return _read("parquet", prefix, schema, event_time, watermark, (), ordered)
 
 
 def _read(
@@ -64,15 +81,16 @@ def _read(
     prefix: str,
     schema: UserSchema,
     event_time: EventTime,
-    watermark: BoundedDelay,
+    watermark: WatermarkPolicy,
     null_values: tuple[str, ...],
+    ordered: bool,
 ) -> Stream:
     label = f"read_{kind}({prefix!r})"
     columns = declared_schema(label, schema)
     check_schema(columns)
-    if not isinstance(watermark, BoundedDelay):
+    if isinstance(watermark, type) or not hasattr(watermark, "rule"):
         raise PipelineError(label, f"{watermark!r} is no watermark", "Give for example BoundedDelay('10s').")
     expression = pl.col(event_time) if isinstance(event_time, str) else event_time
-    source = Source(kind, check_prefix(label, prefix), columns, expression, watermark, null_values)
+    source = Source(kind, check_prefix(label, prefix), columns, expression, watermark, null_values, ordered)
     source.check(label)
     return Stream(source, columns)

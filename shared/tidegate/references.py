@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from tidegate.errors import CorruptObject
+from tidegate.timestamps import MAX
 
 
 def checksum(data: bytes) -> str:
@@ -86,9 +87,17 @@ class Segment:
         range: A later epoch may narrow it, where only part of the segment was replaced.
         rows: Rows in the object.
         due: The lowest watermark at which one of its windows has something to do, microseconds.
+        alarm: The earliest processing time at which one of its triggers asks to be evaluated, microseconds;
+            `MAX` if none does.
+        hold: The earliest event time of a pane that its windows still owe, microseconds; the watermark of
+            what follows the grouping does not pass it. `MAX` if they owe none.
+        stage: The number of the stage whose state it is, 1 behind the first shuffle.
     """
 
     ref: ObjectRef
     range: KeyRange
     rows: int
     due: int
+    alarm: int = MAX
+    hold: int = MAX
+    stage: int = 1

@@ -2,13 +2,47 @@
 
 A watermark is a moment of event time, in microseconds. It never goes back, and it advances only at an
 epoch's end, after the epoch's elements joined their windows: an epoch's own elements are never late
-because of each other. `Frontier` holds the rule that a backlog does not make events late.
+because of each other. A policy says where a source's watermark comes from (Dataflow Model, VLDB 2015,
+section 1.2); `Frontier` holds the rule that a backlog does not make events late.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
+from tidegate.errors import PipelineError
+from tidegate.frontier import WatermarkRule
 from tidegate.limits import MAX_AHEAD
-from tidegate.timestamps import MIN, Duration, duration_text, microseconds
+from tidegate.timestamps import MAX, MIN, Duration, duration_text, microseconds
+
+
+class WatermarkPolicy(Protocol):
+    """The shape that every policy has; sources take any."""
+
+    @property
+    def ends(self) -> bool:
+        """Whether the watermark may come to `MAX` without the stream being drained."""
+        ...
+
+    def watermark(self, highest_event_time: int) -> int | None:
+        """The watermark that elements up to this event time give (microseconds); None if none."""
+        ...
+
+    def latest(self, now: int) -> int:
+        """The highest moment that may move the watermark (microseconds); beyond it is a dead letter.
+
+        Args:
+            now: Processing time, microseconds.
+        """
+        ...
+
+    def rule(self) -> WatermarkRule:
+        """How the watermark follows from what inputs say."""
+        ...
+
+    def describe(self) -> str:
+        """One line that changes whenever the watermark would; part of the plan's fingerprint."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -35,9 +69,22 @@ class BoundedDelay:
         microseconds(self.delay, "BoundedDelay(delay=...)")
         microseconds(self.max_ahead, "BoundedDelay(max_ahead=...)")
 
+    @property
+    def ends(self) -> bool:
+        """No: an event may always follow."""
+        return False
+
     def watermark(self, highest_event_time: int) -> int:
         """The watermark after an element of this event time, in microseconds; never below `MIN`."""
         return max(MIN, highest_event_time - microseconds(self.delay))
+
+    def latest(self, now: int) -> int:
+        """`max_ahead` past processing time, and always before `MAX`."""
+        return min(MAX - 1, now + microseconds(self.max_ahead))
+
+    def rule(self) -> WatermarkRule:
+        """The source as a whole states it."""
+        return WatermarkRule(delay=microseconds(self.delay))
 
     def describe(self) -> str:
         """The class with its settings in their shortest form."""
@@ -46,51 +93,157 @@ class BoundedDelay:
 
 
 @dataclass(frozen=True)
-class Held:
-    """A watermark that waits until the intake log is processed up to and including `until`."""
+class Marks:
+    """Producers state the watermark, each by mark objects; the minimum over the producers counts.
 
-    until: str
-    watermark: int
+    A mark object lies below the source's prefix, in whatever folder, and is named `PRODUCER.watermark`. It
+    holds one JSON object, `{"watermark": "2026-01-31T12:00:00Z"}`, or microseconds since 1970 instead of
+    the text: the producer sends nothing more from before that moment. A producer that will send nothing at
+    all any more says `"9999-12-31T23:59:59.999999Z"`. Marks are accepted, ordered and processed exactly
+    once, like any input object, and the highest one of each producer counts. What is no mark is a dead
+    letter.
+
+    Args:
+        producers: Their names; until each of them has said something there is no watermark, and marks of
+            others are dead letters. Left out, all that were seen so far count: then a new producer's first
+            mark must come before the others have passed what it will send.
+        max_ahead: How far past processing time a mark may lie; one beyond it is a dead letter, unless it is
+            the end of time. Event times have no such limit here, for they move nothing.
+
+    Raises:
+        PipelineError: Producers that are no names, or a wrong duration.
+
+    Example:
+        >>> Marks(["web", "app"]).describe()
+        "Marks(producers=['app', 'web'], max_ahead=1d)"
+    """
+
+    producers: Sequence[str] | None = None
+    max_ahead: Duration = MAX_AHEAD
+
+    def __post_init__(self) -> None:
+        microseconds(self.max_ahead, "Marks(max_ahead=...)")
+        if self.producers is None:
+            return
+        names = () if isinstance(self.producers, str) else tuple(self.producers)
+        if not names or not all(isinstance(each, str) and each and "/" not in each for each in names):
+            raise PipelineError(
+                f"Marks(producers={self.producers!r})",
+                "these are no names of producers",
+                "Give a list of names without slashes, such as ['web', 'app'], or leave it out.",
+            )
+        # As a tuple, so that policies compare and nobody changes it later.
+        object.__setattr__(self, "producers", tuple(sorted(set(names))))
+
+    @property
+    def ends(self) -> bool:
+        """Yes: by marks at the end of time."""
+        return True
+
+    def watermark(self, highest_event_time: int) -> None:
+        """None: elements give no watermark."""
+        return
+
+    def latest(self, now: int) -> int:
+        """`max_ahead` past processing time."""
+        return min(MAX - 1, now + microseconds(self.max_ahead))
+
+    def rule(self) -> WatermarkRule:
+        """The producers state it."""
+        return WatermarkRule(marked=True, producers=tuple(self.producers or ()))
+
+    def describe(self) -> str:
+        """The class with its settings in their shortest form."""
+        producers = f"producers={list(self.producers)}, " if self.producers else ""
+        return f"Marks({producers}max_ahead={duration_text(microseconds(self.max_ahead))})"
 
 
 @dataclass(frozen=True)
-class Frontier:
-    """The watermark of a source, and the watermarks that a backlog still holds back.
+class Perfect:
+    """The input is bounded, and complete when it ends: there is no watermark before, and `MAX` after it.
 
-    The watermark that an epoch's elements give takes effect once every input that had been accepted when
-    the epoch was frozen is processed. Inputs accepted later do not hold it, so a stream that never pauses
-    still moves on. Hence the panes of a set of waiting files depend neither on how they are cut into
-    epochs nor on their order.
-
-    Attributes:
-        watermark: The watermark in effect.
-        held: What waits, by rising position in the intake log.
+    The "perfect" watermark of a batch (Dataflow Model, section 2.3): no element is late, and each window
+    has one pane of all its elements. `tidegate run` over a folder finishes the stream by itself, as with
+    `--drain`. Uploads never end by themselves, so `tidegate compile` refuses such a pipeline; use `Marks`.
     """
 
-    watermark: int = MIN
-    held: tuple[Held, ...] = ()
+    @property
+    def ends(self) -> bool:
+        """Yes: with the input."""
+        return True
 
-    def advance(self, gained: int | None, *, accepted: str, processed: str) -> "Frontier":
-        """The frontier after one epoch.
+    def watermark(self, highest_event_time: int) -> None:
+        """None: elements give no watermark."""
+        return
 
-        Args:
-            gained: The watermark that the epoch's elements give, or None if it had none.
-            accepted: The last position of the intake log that was accepted when the epoch was frozen.
-            processed: The last position that is processed once this epoch is.
+    def latest(self, now: int) -> int:
+        """All of event time."""
+        return MAX - 1
 
-        Positions compare as text; an empty one is before all others.
-        """
-        held = self.held if gained is None else (*self.held, Held(accepted, gained))
-        effective = [each.watermark for each in held if each.until <= processed]
-        waiting: dict[str, int] = {}
-        for each in held:
-            if each.until > processed:
-                waiting[each.until] = max(each.watermark, waiting.get(each.until, MIN))
-        return Frontier(
-            watermark=max([self.watermark, *effective]),
-            held=tuple(Held(until, waiting[until]) for until in sorted(waiting)),
-        )
+    def rule(self) -> WatermarkRule:
+        """It comes with the end of the input."""
+        return WatermarkRule(bounded=True)
 
-    def close(self, watermark: int) -> "Frontier":
-        """The frontier once the source is finished: nothing is held, the watermark is at least this."""
-        return replace(self, watermark=max(self.watermark, watermark), held=())
+    def describe(self) -> str:
+        """The class alone: it has no settings."""
+        return "Perfect()"
+
+
+@dataclass(frozen=True)
+class Idle:
+    """Another policy, whose watermark goes on when nothing comes for a while of processing time.
+
+    With `BoundedDelay`: once a source had no elements for the timeout, its watermark is processing time minus
+    the delay, until elements come. With `Marks`: a producer without a mark for that long stops holding the
+    minimum back until it speaks again; if all of them are silent, the highest mark stands. (Flink's idle
+    sources, `withIdleness`.)
+
+    It needs no input: the coordinator sets itself an alarm, and an idle epoch has none. While inputs wait
+    nobody counts as silent. In a finished folder processing time stands still, and nobody is idle.
+
+    Args:
+        policy: `BoundedDelay` or `Marks`.
+        timeout: How long nothing must come, longer than zero.
+
+    Raises:
+        PipelineError: The policy has no use for it, or the timeout is no duration.
+
+    Example:
+        >>> Idle(BoundedDelay("10s"), timeout="5m").describe()
+        'Idle(BoundedDelay(delay=10s, max_ahead=1d), timeout=5m)'
+    """
+
+    policy: WatermarkPolicy
+    timeout: Duration
+
+    def __post_init__(self) -> None:
+        mend = "Give one of those that wait for input, such as Idle(BoundedDelay('10s'), timeout='5m')."
+        if isinstance(self.policy, type) or not hasattr(self.policy, "rule"):
+            raise PipelineError("Idle(...)", f"{self.policy!r} is no watermark policy", mend)
+        if isinstance(self.policy, Idle | Perfect):
+            raise PipelineError(
+                f"Idle({self.policy.describe()}, ...)", "it never waits for a source that is silent", mend
+            )
+        if microseconds(self.timeout, "Idle(timeout=...)") == 0:
+            raise PipelineError("Idle(timeout=...)", "the timeout is zero", "Give a timeout such as '5m'.")
+
+    @property
+    def ends(self) -> bool:
+        """As its policy."""
+        return self.policy.ends
+
+    def watermark(self, highest_event_time: int) -> int | None:
+        """As its policy."""
+        return self.policy.watermark(highest_event_time)
+
+    def latest(self, now: int) -> int:
+        """As its policy."""
+        return self.policy.latest(now)
+
+    def rule(self) -> WatermarkRule:
+        """That of its policy, with the timeout."""
+        return replace(self.policy.rule(), timeout=microseconds(self.timeout))
+
+    def describe(self) -> str:
+        """The class around its policy."""
+        return f"Idle({self.policy.describe()}, timeout={duration_text(microseconds(self.timeout))})"

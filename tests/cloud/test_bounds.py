@@ -13,7 +13,7 @@ from tidegate.epochs.machine import TRANSITIONS, State
 from tidegate.epochs.record import Limits
 from tidegate.limits import EXECUTION_HISTORY, LEASE, MAX_TASKS
 from tidegate.runtime.control_plane import ControlPlane
-from tidegate.stores.memory import ManualClock, MemoryObjects, MemoryTable
+from tidegate.stores.memory import ManualClock, MemoryAlarms, MemoryObjects, MemoryTable
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = transformed(ROOT / "template.yaml", {})
@@ -84,7 +84,8 @@ def test_an_execution_that_only_plans_ends() -> None:
         input_bucket="input",
         limits=Limits(),
         clock=ManualClock(NOON),
-        start=started.append,
+        alarms=MemoryAlarms(),
+        start=lambda name: not started.append(name),
     )
     control.accept("input", "scores/a.json", "v1", 7)
     history = planned = 0

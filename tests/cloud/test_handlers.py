@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 
+from tidegate.errors import IncompatiblePipeline
 from tidegate.runtime import deployment, task_runner
+from tidegate.runtime.control_plane import Received
+from tidegate.runtime.notifications import Alarm, Upload
 
 ROOT = Path(__file__).parents[2]
 EVENTS = Path(__file__).parent / "events"
@@ -32,14 +35,23 @@ class Control:
 
     def __init__(self) -> None:
         self.accepted: list[tuple[str, str, str, int]] = []
+        self.rung: list[int] = []
         self.wakes = 0
+        self.incompatible = False
         self.calls: list[tuple[Any, ...]] = []
 
-    def accept(self, bucket: str, key: str, version: str, size: int) -> bool:
-        if not bucket.startswith("tidegate-input"):
-            raise ValueError(f"{bucket} is not the input bucket")
-        self.accepted.append((bucket, key, version, size))
-        return True
+    def check(self) -> None:
+        if self.incompatible:
+            raise IncompatiblePipeline("another plan")
+
+    def receive(self, message: Upload | Alarm) -> Received:
+        if isinstance(message, Alarm):
+            self.rung.append(message.moment)
+            return Received.ALARM
+        if not message.bucket.startswith("tidegate-input"):
+            raise ValueError(f"{message.bucket} is not the input bucket")
+        self.accepted.append((message.bucket, message.key, message.version, message.size))
+        return Received.ACCEPTED
 
     def wake(self) -> None:
         self.wakes += 1
@@ -111,9 +123,26 @@ def test_intake_takes_the_etag_where_a_bucket_keeps_no_versions(call: Any, contr
     assert control.accepted[0][2] == '"0123456789abcdef0123456789abcdef"'
 
 
+def test_an_alarm_wakes(call: Any, control: Control) -> None:
+    assert call("intake", "intake_alarm") == {"batchItemFailures": []}
+    assert control.rung == [1_750_000_060_000_000]
+    assert control.accepted == []
+    assert control.wakes == 1
+
+
 def test_intake_takes_s3s_own_test_event_off_the_queue(call: Any, control: Control) -> None:
     assert call("intake", "intake_test_event") == {"batchItemFailures": []}
     assert control.accepted == []
+
+
+def test_intake_leaves_all_on_the_queue_while_the_state_is_of_another_plan(
+    call: Any, control: Control
+) -> None:
+    control.incompatible = True
+    with pytest.raises(IncompatiblePipeline):
+        call("intake", "intake_uploads")
+    assert control.accepted == []
+    assert control.wakes == 0
 
 
 def test_intake_leaves_only_what_failed_on_the_queue(

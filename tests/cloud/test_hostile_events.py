@@ -14,7 +14,7 @@ from tidegate.epochs import intake, lease
 from tidegate.epochs.record import Limits
 from tidegate.runtime import deployment
 from tidegate.runtime.control_plane import ControlPlane
-from tidegate.stores.memory import ManualClock, MemoryObjects, MemoryTable
+from tidegate.stores.memory import ManualClock, MemoryAlarms, MemoryObjects, MemoryTable
 
 ROOT = Path(__file__).parents[2]
 OURS = "tidegate-input-123456789012-eu-west-1"
@@ -66,7 +66,8 @@ def queue(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Qu
         input_bucket=OURS,
         limits=Limits(),
         clock=ManualClock(NOON),
-        start=queue.started.append,
+        alarms=MemoryAlarms(),
+        start=lambda name: not queue.started.append(name),
     )
     monkeypatch.setattr(deployment, "control_plane", lambda environment: control)
     return queue

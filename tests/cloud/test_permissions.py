@@ -79,6 +79,10 @@ class NotedTable:
         self.note(Call("table", "get", key))
         return self.table.get(key)
 
+    def get_many(self, keys: Sequence[str]) -> dict[str, Row]:
+        self.note(Call("table", "get_many", f"{len(keys)} rows"))
+        return self.table.get_many(keys)
+
     def query(self, prefix: str, limit: int, *, last: bool = False) -> list[tuple[str, Row]]:
         self.note(Call("table", "query", prefix))
         return self.table.query(prefix, limit, last=last)
@@ -87,6 +91,14 @@ class NotedTable:
         for each in writes:
             self.note(Call("table", OPERATIONS[type(each)], each.key))
         self.table.write(*writes)
+
+
+@dataclass
+class NotedAlarms:
+    note: Note
+
+    def set(self, moment: int, now: int) -> None:
+        self.note(Call("alarms", "set", str(moment)))
 
 
 @dataclass
@@ -108,9 +120,10 @@ class Deployed:
         return NotedObjects(getattr(self, store), store, self.calls[function].add)
 
     def control(self, function: str) -> ControlPlane:
-        def start(execution: str) -> None:
+        def start(execution: str) -> bool:
             self.calls[function].add(Call("machine", "start", execution))
             self.started.append(execution)
+            return True
 
         return ControlPlane(
             outline=self.plan.outline(),
@@ -120,6 +133,7 @@ class Deployed:
             input_bucket="input",
             limits=self.limits,
             clock=self.clock,
+            alarms=NotedAlarms(self.calls[function].add),
             start=start,
             # Objects in memory have no age.
             swept_after=0,
@@ -133,6 +147,7 @@ class Deployed:
     def upload(self, name: str, text: str, version: str | None = None) -> None:
         self.input.put(name, text.encode())
         known = {each.key: each.version for each in self.input.list("scores")}
+        self.control("intake").check()
         self.control("intake").accept("input", name, version or known[name], len(text))
         self.control("intake").wake()
 

@@ -5,9 +5,9 @@ from hypothesis import strategies as st
 
 from tidegate.epochs.intake import Accepted, InputObject
 from tidegate.epochs.record import EpochRecord, Layout, Limits, lay_out, take
+from tidegate.frontier import Frontier, Held
 from tidegate.limits import KEY_GROUPS, MAX_TASKS
 from tidegate.timestamps import MAX, MIN
-from tidegate.watermarks import Frontier, Held
 
 moments = st.integers(MIN, MAX)
 texts = st.text(max_size=20)
@@ -16,7 +16,15 @@ accepted = st.builds(
     st.builds(InputObject, texts, texts, st.integers(0, 2**50)),
     st.text("0123456789-abcdef", max_size=40),
 )
-frontiers = st.builds(Frontier, moments, st.lists(st.builds(Held, texts, moments), max_size=3).map(tuple))
+producers = st.dictionaries(texts, moments, max_size=2)
+frontiers = st.builds(
+    Frontier,
+    moments,
+    st.lists(st.builds(Held, texts, moments, texts), max_size=3).map(tuple),
+    producers,
+    producers,
+    st.none() | st.integers(0, MAX),
+)
 layouts = st.builds(
     Layout,
     st.booleans(),
@@ -48,7 +56,9 @@ def test_a_record_comes_back_whole(record: EpochRecord) -> None:
 
 
 def test_records_sort_by_their_keys() -> None:
-    record = EpochRecord("p", 9, "", (), 0, 0, Frontier(), False, (), "", "", ("", ""), Layout(True, (), ()))
+    record = EpochRecord(
+        "p", 9, "", (), 0, 0, Frontier(), False, (), "", "", ("", ""), Layout(True, (), (), 0)
+    )
     following = dataclasses.replace(record, epoch=10)
     assert record.key == "p/epochs/0000000009/record.json" < following.key
 

@@ -1,4 +1,8 @@
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from tests.epochs.scenario import (
     EARLY_AND_LATE,
@@ -15,6 +19,7 @@ from tidegate.epochs import paths, sweep
 from tidegate.epochs.record import Limits
 from tidegate.stores.memory import MemoryObjects
 from tidegate.stores.ports import ObjectInfo
+from tidegate.testing.faults import Crash
 
 PLAN = compiled(trigger=EARLY_AND_LATE)
 WAVES: tuple[Wave, ...] = (
@@ -49,6 +54,35 @@ def test_a_sweep_after_every_epoch_changes_no_answer() -> None:
 
 def remains_of_output(world: World) -> dict[str, bytes]:
     return {info.key: world.output.get(info.key) for info in world.output.list("totals")}
+
+
+class Stopping:
+    """A store whose caller is stopped at the second call that removes something."""
+
+    def __init__(self, objects: MemoryObjects) -> None:
+        self.objects = objects
+        self.calls = 0
+
+    def delete(self, keys: Sequence[str]) -> None:
+        self.calls += 1
+        if self.calls > 1:
+            raise Crash("stopped")
+        self.objects.delete(keys)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.objects, name)
+
+
+def test_a_sweep_that_is_stopped_has_removed_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    Process(PLAN, world, Limits()).run(WAVES, close=False)
+    manifest = Process(PLAN, world, Limits()).coordinator.manifest()
+    assert manifest is not None
+    monkeypatch.setattr(sweep, "_TOGETHER", 2)
+    with pytest.raises(Crash):
+        sweep.sweep(Stopping(world.state), manifest, 0)
+    records = [each.key for each in world.state.list(PLAN.name) if paths.is_record(each.key)]
+    assert min(map(paths.epoch_of, records)) == 3
 
 
 def test_recent_epochs_and_young_objects_stay() -> None:

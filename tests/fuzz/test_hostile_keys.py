@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.fuzz import keys
 from tidegate.epochs import paths
 from tidegate.errors import ObjectNotFound, TidegateError
-from tidegate.runtime.notifications import uploads_of
+from tidegate.runtime.notifications import messages_of
 from tidegate.stores import embedded
 from tidegate.stores.embedded import LocalObjects
 from tidegate.stores.s3 import S3Objects
@@ -65,14 +65,14 @@ def notification(key: str) -> str:
 @example("../%2e%2e/+ %")
 def test_a_key_of_a_notification_is_the_uploaded_one(key: str) -> None:
     for encoded in (quote_plus(key), quote(key, safe="")):
-        (upload,) = uploads_of(notification(encoded))
+        (upload,) = messages_of(notification(encoded))
         assert upload.key == key
 
 
 @pytest.mark.parametrize("key", ["%ff", "a%c3.json", "%ed%a0%80", "\ud800", "", None, 5, ["a"]])
 def test_a_key_that_s3_cannot_have_is_refused(key: str) -> None:
     with pytest.raises(TidegateError, match="no notification of S3") as raised:
-        uploads_of(notification(key))
+        messages_of(notification(key))
     assert "%ff" not in str(raised.value)
 
 

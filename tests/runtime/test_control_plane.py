@@ -9,10 +9,11 @@ from tidegate.epochs import lease, paths
 from tidegate.epochs.record import Limits
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import run_task
-from tidegate.errors import ForeignObject
+from tidegate.errors import ForeignObject, IncompatiblePipeline
 from tidegate.limits import EXECUTION_HISTORY, LEASE, RECONCILE_EVERY, RECONCILE_OVERLAP, SWEEP_EVERY
+from tidegate.outline import Outline
 from tidegate.runtime.control_plane import ControlPlane
-from tidegate.stores.memory import ManualClock
+from tidegate.stores.memory import ManualClock, MemoryAlarms
 from tidegate.stores.ports import ObjectInfo
 from tidegate.testing.faults import Crash, FaultyTable, Interference
 
@@ -34,20 +35,33 @@ class Deployed:
     world: World = field(default_factory=World)
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOON))
     uploads: Uploads = field(default_factory=Uploads)
+    alarms: MemoryAlarms = field(default_factory=MemoryAlarms)
     started: list[str] = field(default_factory=list)
+    ended: set[str] = field(default_factory=set)
+    outline: Outline = field(default_factory=PLAN.outline)
+
+    @property
+    def running(self) -> set[str]:
+        return {*self.started} - self.ended
+
+    def start(self, execution: str) -> bool:
+        """As the service: a name is used once, and that of an execution that runs starts nothing."""
+        self.started.append(execution)
+        return execution not in self.ended
 
     @property
     def control(self) -> ControlPlane:
         world = self.world
         return ControlPlane(
-            PLAN.outline(),
+            self.outline,
             world.table,
             world.state,
             self.uploads,
             "in",
             Limits(),
             self.clock,
-            self.started.append,
+            self.alarms,
+            self.start,
         )
 
     def settle(self, execution: str) -> list[str]:
@@ -91,6 +105,65 @@ def test_whoever_wakes_a_busy_one_has_another_stand_by_once(deployed: Deployed) 
     deployed.control.wake()
     assert len(set(deployed.started)) == 2, "once for each time that a lease may last"
     assert all(len(name) <= 80 for name in deployed.started)
+
+
+def test_one_execution_stands_by_whoever_holds_the_lease_meanwhile(deployed: Deployed) -> None:
+    lease.acquire(deployed.world.table, "busy", NOON)
+    deployed.control.wake()
+    (standby,) = deployed.running
+    assert deployed.control.plan(f"arn:aws:states:::execution:epochs:{standby}", 0)["action"] == "wait"
+    for number in range(5):
+        lease.give_back(deployed.world.table, f"busy{number - 1}" if number else "busy", ended=True)
+        lease.acquire(deployed.world.table, f"busy{number}", NOON)
+        deployed.control.wake()
+    assert deployed.running == {standby}
+
+
+def test_who_stood_by_and_took_the_lease_has_another_stand_by(deployed: Deployed) -> None:
+    lease.acquire(deployed.world.table, "busy", NOON)
+    deployed.control.wake()
+    (standby,) = deployed.running
+    deployed.control.plan(standby, 0)
+    deployed.clock.moment += LEASE
+    assert deployed.settle(standby)[:1] == ["reconcile"]
+    lease.acquire(deployed.world.table, standby, deployed.clock.moment)
+    deployed.control.wake()
+    assert len(deployed.running) == 2
+
+
+@pytest.mark.parametrize("said_so", [True, False])
+def test_an_execution_that_was_stopped_stands_by_no_more(deployed: Deployed, said_so: bool) -> None:
+    lease.acquire(deployed.world.table, "busy", NOON)
+    deployed.control.wake()
+    (standby,) = deployed.running
+    if said_so:
+        deployed.control.plan(standby, 0)
+    deployed.ended.add(standby)
+    deployed.control.wake()
+    assert len(deployed.running) == 1
+
+
+def test_another_plan_is_refused_before_anything_is_written(deployed: Deployed) -> None:
+    """Also before the first commit, when only a frozen record says whose the state is."""
+    deployed.control.accept("in", "scores/a.json", "v", 1)
+    assert deployed.settle("one")[-1] == "epoch"
+    deployed.control.release("one")
+    rows, moment = deployed.world.table.query("", 100), deployed.clock.moment
+    deployed.clock.moment += 100 * LEASE
+    other = replace(PLAN.outline(), prefix="points", fingerprint="f" * 16)
+    changed = replace(deployed, outline=other).control
+    for refused in (
+        changed.check,
+        changed.reconcile,
+        lambda: changed.plan("two", 0),
+        lambda: changed.plan("two", EXECUTION_HISTORY),
+    ):
+        with pytest.raises(IncompatiblePipeline):
+            refused()
+    assert deployed.world.table.query("", 100) == rows
+    assert deployed.started == []
+    deployed.clock.moment = moment
+    assert deployed.settle("one")[-1] == "epoch"
 
 
 def test_a_coordinator_stands_by_while_another_holds_the_lease(deployed: Deployed) -> None:
@@ -162,12 +235,12 @@ def test_uploads_whose_events_were_lost_are_accepted_once(deployed: Deployed) ->
 def test_a_listing_that_is_stopped_has_found_some(deployed: Deployed) -> None:
     names = [f"scores/{number:04}.json" for number in range(1_000)]
     deployed.uploads.found = [ObjectInfo(name, 1, "v", NOON) for name in names]
-    calls = Interference(at=600)
+    calls = Interference(at=20)
     control = replace(deployed.control, table=FaultyTable(deployed.world.table, calls))
     with pytest.raises(Crash):
         control.reconcile()
-    assert len(deployed.world.table.query(paths.PENDING, 2_000)) == 400
-    assert deployed.control.reconcile() == {"accepted": 600}
+    assert len(deployed.world.table.query(paths.PENDING, 2_000)) == 600
+    assert deployed.control.reconcile() == {"accepted": 400}
     waiting = [str(row["key"]) for _, row in deployed.world.table.query(paths.PENDING, 2_000)]
     assert sorted(waiting) == names
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.errors import TidegateError
-from tidegate.runtime.notifications import Upload, uploads_of
+from tidegate.runtime.notifications import Alarm, Upload, messages_of
 
 RECORD: dict[str, Any] = {
     "eventName": "ObjectCreated:Put",
@@ -34,11 +34,11 @@ def message(**changes: Any) -> str:
 
 
 def test_an_upload() -> None:
-    assert uploads_of(message()) == [Upload("input", "scores/a.json", "v1", 7)]
+    assert messages_of(message()) == [Upload("input", "scores/a.json", "v1", 7)]
 
 
 def test_without_a_version_the_etag_counts_in_quotes() -> None:
-    assert uploads_of(message(versionId=None, eTag="0123"))[0].version == '"0123"'
+    assert messages_of(message(versionId=None, eTag="0123"))[0].version == '"0123"'
 
 
 @pytest.mark.parametrize(
@@ -52,12 +52,12 @@ def test_without_a_version_the_etag_counts_in_quotes() -> None:
     ],
 )
 def test_keys_are_decoded_exactly_once(encoded: str, key: str) -> None:
-    assert uploads_of(message(key=encoded))[0].key == key
+    assert messages_of(message(key=encoded))[0].key == key
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=200))
 def test_every_key_comes_back_as_it_was_uploaded(key: str) -> None:
-    assert uploads_of(message(key=quote_plus(key)))[0].key == key
+    assert messages_of(message(key=quote_plus(key)))[0].key == key
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_every_key_comes_back_as_it_was_uploaded(key: str) -> None:
 )
 def test_anything_else_is_refused_with_its_reason(body: str, why: str) -> None:
     with pytest.raises(TidegateError, match=f"no notification of S3 about uploads: {why}"):
-        uploads_of(body)
+        messages_of(body)
 
 
 JSON = st.recursive(
@@ -115,7 +115,7 @@ JSON = st.recursive(
 @given(JSON, st.sampled_from(["eventName", "s3", "bucket", "object", "name", "key", "size", "versionId"]))
 def test_no_value_of_any_field_is_more_than_refused(value: Any, name: str) -> None:
     try:
-        uploads = uploads_of(message(**{name: value}))
+        uploads = messages_of(message(**{name: value}))
     except TidegateError:
         return
     for each in uploads:
@@ -127,5 +127,15 @@ def test_no_value_of_any_field_is_more_than_refused(value: Any, name: str) -> No
 def test_a_refusal_repeats_nothing_of_the_message() -> None:
     for body in ("SECRET", message(key="SECRET%FF"), message(size="SECRET"), message(eventName="SECRET")):
         with pytest.raises(TidegateError) as raised:
-            uploads_of(body)
+            messages_of(body)
         assert "SECRET" not in str(raised.value)
+
+
+def test_an_alarm_says_its_moment() -> None:
+    assert messages_of(Alarm(1_750_000_000_000_000).body()) == [Alarm(1_750_000_000_000_000)]
+
+
+@pytest.mark.parametrize("moment", ['"1"', "true", "null", "1.5", "[]"])
+def test_an_alarm_of_no_moment_is_refused(moment: str) -> None:
+    with pytest.raises(TidegateError, match="its alarm is no moment"):
+        messages_of(f'{{"tidegate-alarm": {moment}}}')

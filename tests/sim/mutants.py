@@ -225,16 +225,31 @@ def nobody_stands_by_while_another_holds_the_lease() -> Iterator[None]:
 @contextmanager
 def _nobody_stands_by() -> Iterator[None]:
     """Intake starts nothing when it finds the lease held."""
+
+    def wake(self: Any) -> None:
+        held, now = lease.wake(self.table), self.clock.now()
+        if not held.is_held(now):
+            self.start(f"{self.outline.pipeline}-{held.wake}-{now}")
+
+    with patch.object(control_plane.ControlPlane, "wake", wake):
+        yield
+
+
+@mutant
+def whoever_stands_by_counts_as_alive() -> Iterator[None]:
+    """As it was once: to start an execution under the name of one that was stopped starts nothing."""
     original = control_plane.ControlPlane.wake
 
     def wake(self: Any) -> None:
-        def start(name: str) -> None:
-            if "-after-" not in name:
-                self.start(name)
-
-        original(replace(self, start=start))
+        original(replace(self, start=lambda name: self.start(name) or True))
 
     with patch.object(control_plane.ControlPlane, "wake", wake):
+        yield
+
+
+@mutant
+def intake_accepts_for_another_plan() -> Iterator[None]:
+    with patch.object(control_plane.ControlPlane, "check", lambda self: None):
         yield
 
 
@@ -265,7 +280,10 @@ def no_check_for_duplicates_at_intake() -> Iterator[None]:
         row = {"key": each.object.key, "version": each.object.version, "size": each.object.size}
         return (Put(paths.pending(position), row, ANYTHING),)
 
-    with patch.object(intake, "is_new", lambda table, each: True), patch.object(intake, "_rows", rows):
+    with (
+        patch.object(intake, "new", lambda table, objects: list(objects)),
+        patch.object(intake, "_rows", rows),
+    ):
         yield
 
 

@@ -11,6 +11,8 @@ from tidegate.aggregates.aggregate import Accumulator, Aggregate, BoundAggregate
 from tidegate.aggregates.distinct import count_distinct
 from tidegate.aggregates.event_order import collect, first, last
 from tidegate.aggregates.extremes import max, min
+from tidegate.aggregates.histogram import approx_quantile
+from tidegate.aggregates.hyperloglog import approx_count_distinct
 from tidegate.aggregates.moments import std, var
 from tidegate.aggregates.quantiles import quantile
 from tidegate.aggregates.ranking import top
@@ -24,6 +26,8 @@ __all__ = [
     "Input",
     "all",
     "any",
+    "approx_count_distinct",
+    "approx_quantile",
     "collect",
     "count",
     "count_distinct",

@@ -17,10 +17,11 @@ from tidegate.errors import ObjectNotFound
 from tidegate.expressions import HIDDEN, row_by_row
 from tidegate.plan import Plan
 from tidegate.sources.formats import read_records
-from tidegate.sources.records import LINE, Records, unreadable
+from tidegate.sources.marks import is_mark, producer_of, read_mark
+from tidegate.sources.records import LINE, WHOLE_FILE, Records, readable, unreadable
 from tidegate.sources.source import EVENT_TIME
 from tidegate.stores.ports import Objects
-from tidegate.timestamps import MAX, MIN, iso, microseconds
+from tidegate.timestamps import MAX, MIN, iso
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class MapOutput:
         rows: The rows for the sink; None if the plan groups, or nothing was read.
         highest: The highest event time seen, microseconds; None without a valid record.
         counters: Counts of this task.
+        marks: The highest mark of each producer, microseconds.
     """
 
     partials: pl.DataFrame | None
@@ -47,6 +49,7 @@ class MapOutput:
     highest: int | None
     counters: dict[str, int]
     dead: DeadLetters = field(default_factory=DeadLetters)
+    marks: dict[str, int] = field(default_factory=dict)
 
 
 def map_epoch(
@@ -59,13 +62,16 @@ def map_epoch(
         objects: Where the input lies.
         slices: The objects to read, in intake order.
         watermark: The watermark before the epoch; elements of windows that had expired by then are dropped.
-        now: The time from which it is counted how far ahead an event time may lie.
+        now: The time from which it is counted how far ahead an event time or a mark may lie.
     """
     dead = DeadLetters()
     counters: Counter[str] = Counter(records=0, elements=0, dropped_late=0)
     highest: int | None = None
     frames = []
+    marks = _marks(plan, objects, slices, now, dead, counters)
     for each in slices:
+        if _is_mark(plan, each):
+            continue
         records = _read(plan, objects, each)
         for letter in records.dead:
             dead.add(each.key, letter.line, letter.reason, letter.text)
@@ -91,9 +97,44 @@ def map_epoch(
             frames.append(elements.select(name for name in elements.columns if not name.startswith(HIDDEN)))
     counters["dead_letters"] = len(dead)
     if plan.grouping:
-        return MapOutput(combine(frames, plan.grouping), None, highest, dict(counters), dead)
+        return MapOutput(combine(frames, plan.grouping), None, highest, dict(counters), dead, marks)
     counters["rows"] = sum(frame.height for frame in frames)
-    return MapOutput(None, pl.concat(frames) if frames else None, highest, dict(counters), dead)
+    rows = pl.concat(frames) if frames else None
+    return MapOutput(None, rows, highest, dict(counters), dead, marks)
+
+
+def _is_mark(plan: Plan, each: InputSlice) -> bool:
+    return plan.source.rule().marked and is_mark(each.key)
+
+
+def _marks(
+    plan: Plan,
+    objects: Objects,
+    slices: Sequence[InputSlice],
+    now: int,
+    dead: DeadLetters,
+    counters: Counter[str],
+) -> dict[str, int]:
+    """The highest mark of each producer; what is no mark becomes a dead letter, and counts as a record."""
+    marks: dict[str, int] = {}
+    for each in slices:
+        if not _is_mark(plan, each):
+            continue
+        data = b""
+        try:
+            data = objects.get(each.key, each.version)
+            moment = read_mark(each.key, data, plan.source.watermark, now)
+        except ObjectNotFound as error:
+            dead.add(each.key, WHOLE_FILE, f"it cannot be read as it was accepted: {error}", "")
+        except ValueError as error:
+            dead.add(each.key, WHOLE_FILE, str(error), readable(data))
+        else:
+            producer = producer_of(each.key)
+            marks[producer] = max(moment, marks.get(producer, MIN))
+            counters["marks"] += 1
+            continue
+        counters["records"] += 1
+    return marks
 
 
 def _read(plan: Plan, objects: Objects, each: InputSlice) -> Records:
@@ -108,7 +149,8 @@ def _read(plan: Plan, objects: Objects, each: InputSlice) -> Records:
 
 def _with_event_time(plan: Plan, key: str, records: Records, now: int, dead: DeadLetters) -> pl.DataFrame:
     """The records with their event time; those without a usable one become dead letters."""
-    ahead = min(MAX - 1, now + microseconds(plan.source.watermark.max_ahead))
+    # Where marks give the watermark no event time can do harm, however far ahead.
+    ahead = MAX - 1 if plan.source.rule().marked else plan.source.watermark.latest(now)
     outcome = row_by_row(records.frame, lambda part: part.with_columns(plan.source.event_time_microseconds()))
     dead.add_rejected(key, records, outcome.rejected)
     frame = outcome.frame

@@ -7,7 +7,8 @@ from tidegate.epochs import lease
 from tidegate.epochs.machine import Coordinator, Event, event_of
 from tidegate.epochs.record import EpochRecord
 from tidegate.limits import RECONCILE_EVERY, SWEEP_EVERY
-from tidegate.stores.ports import Clock, Table
+from tidegate.stores.ports import Alarms, Clock, Table
+from tidegate.timestamps import MAX
 
 HOUSEKEEPING = {Event.UNLISTED: RECONCILE_EVERY, Event.UNSWEPT: SWEEP_EVERY}
 """What is done beside the epochs, and how often at most, microseconds; only while a coordinator is awake."""
@@ -33,6 +34,7 @@ def next_action(
     table: Table,
     holder: str,
     clock: Clock,
+    alarms: Alarms,
     housekeeping: Mapping[Event, int] = HOUSEKEEPING,
 ) -> Action:
     """What a coordinator does next that others may run beside.
@@ -48,8 +50,14 @@ def next_action(
         table: The pipeline's rows.
         holder: The coordinator's name for the lease.
         clock: The machine's clock.
+        alarms: Call again when processing time alone makes an epoch due.
         housekeeping: What is done beside the epochs, and how often at most, microseconds.
+
+    Raises:
+        IncompatiblePipeline: The state belongs to another plan. Nothing was written.
     """
+    coordinator.check()
+    just_set = 0
     while True:
         now = clock.now()
         held = lease.acquire(table, holder, now)
@@ -57,6 +65,7 @@ def next_action(
             found = lease.read(table)
             if found.has_ended(holder):
                 return Action(Event.NOTHING)
+            lease.stand_by(table, holder)
             return Action(Event.HELD, wait=found.remaining(now))
         for duty, every in housekeeping.items():
             # A clock that was set back must not put it off. Once for each coordinator is enough, or machines
@@ -68,5 +77,12 @@ def next_action(
         record = coordinator.plan()
         if record is not None:
             return Action(event_of(record), record)
-        if lease.release(table, held):
+        alarm = coordinator.alarm()
+        if alarm == MAX:
+            alarm = 0
+        elif alarm not in (held.moment(lease.ALARM), just_set):
+            # Before it is noted, for what is noted is not set again.
+            alarms.set(alarm, now)
+            just_set = alarm
+        if lease.release(table, held, alarm):
             return Action(Event.NOTHING)

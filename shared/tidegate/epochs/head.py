@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tidegate.stores.ports import Row
+from tidegate.timestamps import MAX
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,8 @@ class Head:
         epoch: 0 before the first one.
         manifest: Key and checksum of its manifest; empty before the first one.
         settled: The last epoch whose inputs have left the rows of waiting objects.
+        alarm: The earliest processing time at which something is due that no input brings, microseconds;
+            `MAX` if nothing is.
     """
 
     epoch: int
@@ -20,6 +23,7 @@ class Head:
     settled: int
     fingerprint: str
     key_groups: int
+    alarm: int = MAX
 
     def row(self) -> Row:
         """The row of the table."""
@@ -30,6 +34,7 @@ class Head:
             "settled": self.settled,
             "fingerprint": self.fingerprint,
             "key_groups": self.key_groups,
+            "alarm": self.alarm,
         }
 
     @classmethod
@@ -41,4 +46,5 @@ class Head:
             settled=int(row["settled"]),
             fingerprint=str(row["fingerprint"]),
             key_groups=int(row["key_groups"]),
+            alarm=int(row.get("alarm", MAX)),
         )

@@ -70,8 +70,7 @@ def accept(table: Table, objects: Iterable[InputObject], now: int) -> int:
     Returns:
         How many were new.
     """
-    once = {(each.key, each.version): each for each in objects}
-    fresh = [(sequence, each) for sequence, each in enumerate(once.values()) if is_new(table, each)]
+    fresh = list(enumerate(new(table, objects)))
     accepted = 0
     for start in range(0, len(fresh), _TOGETHER):
         chunk = [_rows(_placed(each, now, sequence)) for sequence, each in fresh[start : start + _TOGETHER]]
@@ -83,9 +82,11 @@ def accept(table: Table, objects: Iterable[InputObject], now: int) -> int:
     return accepted
 
 
-def is_new(table: Table, each: InputObject) -> bool:
-    """Whether an object was never accepted."""
-    return table.get(paths.seen(each.key, each.version)) is None
+def new(table: Table, objects: Iterable[InputObject]) -> list[InputObject]:
+    """Those of the objects that were never accepted, each once."""
+    rows = {paths.seen(each.key, each.version): each for each in objects}
+    known = table.get_many(list(rows)) if rows else {}
+    return [each for row, each in rows.items() if row not in known]
 
 
 def waiting(table: Table, limit: int) -> list[Accepted]:

@@ -16,16 +16,21 @@ _WAKE = "wake"
 RECONCILED = "reconciled"
 """Noted under this name: the beginning of the last complete listing of the input."""
 
+ALARM = "alarm"
+"""Noted under this name: the moment of the alarm that is set, 0 if none is."""
+
 _NEW: Row = {
     _WAKE: 0,
     "holder": "",
     "until": 0,
     "ended": "",
+    "standby": "",
     "reconcile": 0,
     "reconcile_by": "",
     RECONCILED: 0,
     "sweep": 0,
     "sweep_by": "",
+    ALARM: 0,
 }
 """The row with all its attributes, so that whoever changes it expects all of them."""
 
@@ -69,6 +74,11 @@ class Lease:
         """Whether this coordinator noted something last."""
         return (self.row or {}).get(f"{name}_by", "") == mark(holder)
 
+    @property
+    def standby(self) -> str:
+        """Who said last that it stands by, empty if nobody did since one of them took the lease."""
+        return str((self.row or {}).get("standby", ""))
+
     def remaining(self, now: int) -> int:
         """How long it is held at most, microseconds; whatever the holder's clock said."""
         return min(max(self.until - now, 0), LEASE) if self.holder else 0
@@ -92,15 +102,37 @@ def acquire(table: Table, holder: str, now: int) -> Lease | None:
         found = read(table)
         if found.has_ended(holder) or (found.holder != holder and found.is_held(now)):
             return None
-        row = {**_NEW, **(found.row or {}), "holder": holder, "until": now + LEASE}
+        # Who has it stands by no more, and needs somebody behind it like everybody else.
+        standby = "" if found.standby == holder else found.standby
+        row = {**_NEW, **(found.row or {}), "holder": holder, "until": now + LEASE, "standby": standby}
         if _replace(table, found, row):
             # What was written and not what a later read finds: a call between the two must count.
             return Lease(found.wake, holder, now + LEASE, row)
 
 
-def release(table: Table, held: Lease) -> bool:
-    """Ends a coordinator, unless intake called since it was acquired or somebody else took it."""
-    return _replace(table, held, _ended(held))
+def stand_by(table: Table, coordinator: str) -> None:
+    """Says who looks again when the lease has run out, so that nobody else need."""
+    while (found := read(table)).standby != coordinator:
+        if _replace(table, found, {**_NEW, **(found.row or {}), "standby": coordinator}):
+            return
+
+
+def release(table: Table, held: Lease, alarm: int) -> bool:
+    """Ends a coordinator, unless intake called since it was acquired or somebody else took it.
+
+    Args:
+        table: The pipeline's table.
+        held: What the coordinator acquired.
+        alarm: The moment of the alarm that is set, 0 if none is.
+    """
+    return _replace(table, held, {**_ended(held), ALARM: alarm})
+
+
+def ring(table: Table, alarm: int) -> None:
+    """Notes that an alarm went off: from now on none is set, unless it was another one."""
+    while (found := read(table)).moment(ALARM) == alarm:
+        if _replace(table, found, {**(found.row or {}), ALARM: 0}):
+            return
 
 
 def give_back(table: Table, holder: str, *, ended: bool) -> None:

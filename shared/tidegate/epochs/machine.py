@@ -29,6 +29,8 @@ definition in `infra/epoch.asl.yaml` has the same states; a test compares the tw
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from enum import StrEnum
 from typing import Protocol
 
@@ -38,12 +40,12 @@ from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord, Limits, lay_out, take
 from tidegate.epochs.result import Task, TaskResult, result_key, tasks_of
 from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
+from tidegate.frontier import Frontier
 from tidegate.limits import KEY_GROUPS
-from tidegate.outline import Outline
+from tidegate.outline import Outline, stage_name
 from tidegate.references import checksum
 from tidegate.stores.ports import Clock, Delete, Objects, Put, Row, Table
 from tidegate.timestamps import MAX
-from tidegate.watermarks import Frontier
 
 
 class State(StrEnum):
@@ -59,7 +61,10 @@ class State(StrEnum):
     """Run the map tasks."""
 
     REDUCE = "ReduceStage"
-    """Run the reduce tasks."""
+    """Run the tasks of a reduce stage."""
+
+    NEXT_STAGE = "NextStage"
+    """Go on to the reduce stage behind it."""
 
     COMMIT = "Commit"
     """Move the head."""
@@ -87,6 +92,8 @@ class Event(StrEnum):
     UNLISTED = "reconcile"
     UNSWEPT = "sweep"
     DONE = "done"
+    MORE = "more"
+    """Done, and another reduce stage follows."""
 
 
 TRANSITIONS: dict[State, dict[Event, State]] = {
@@ -100,7 +107,8 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
     },
     State.EPOCH: {Event.DONE: State.COMMIT},
     State.MAP: {Event.DONE: State.REDUCE},
-    State.REDUCE: {Event.DONE: State.COMMIT},
+    State.REDUCE: {Event.DONE: State.COMMIT, Event.MORE: State.NEXT_STAGE},
+    State.NEXT_STAGE: {Event.DONE: State.REDUCE},
     State.COMMIT: {Event.DONE: State.PLAN},
     State.STANDBY: {Event.DONE: State.PLAN},
     State.RECONCILE: {Event.DONE: State.PLAN},
@@ -149,8 +157,21 @@ class Coordinator:
         self._clock = clock
         self._now = now or (lambda inputs: clock.now())
 
+    def check(self) -> None:
+        """Refuses the state of another plan; whoever is to write nothing then asks before.
+
+        Raises:
+            IncompatiblePipeline: The state belongs to another plan, with what changed.
+        """
+        if self._head().epoch == 0:
+            # An epoch belongs to the plan that it was frozen for, also before any is committed.
+            with suppress(ObjectNotFound):
+                self._adopted(paths.record(self._outline.pipeline, 1))
+
     def plan(self, *, close: bool = False) -> EpochRecord | None:
-        """The record of the next epoch: the one that is there, or a new one; None if nothing waits.
+        """The record of the next epoch: the one that is there, or a new one; None if none is due.
+
+        Due is an epoch with the objects that wait, or with none once processing time comes to the alarm.
 
         Args:
             close: Whether the source is finished, so that an epoch without inputs takes the watermark to
@@ -169,13 +190,18 @@ class Coordinator:
             return record
         return self._adopted(key)
 
-    def tasks(self, record: EpochRecord, state: State) -> Sequence[Task]:
-        """The tasks of a state."""
+    def tasks(self, record: EpochRecord, state: State, stage: int = 1) -> Sequence[Task]:
+        """The tasks of a state; of `REDUCE`, those of the reduce stage of this number."""
         if state is State.EPOCH:
             return tasks_of(record.epoch, "epoch", 1)
         if state is State.MAP:
-            return tasks_of(record.epoch, "map", len(record.layout.slices))
-        return tasks_of(record.epoch, "reduce", len(record.layout.ranges))
+            return tasks_of(record.epoch, stage_name(0), len(record.layout.slices))
+        return tasks_of(record.epoch, stage_name(stage), len(record.layout.ranges))
+
+    def tasks_behind(self, epoch: int, stage: int) -> Sequence[Task]:
+        """The tasks of a reduce stage of the next epoch, whose record was frozen."""
+        record = self._adopted(paths.record(self._outline.pipeline, epoch))
+        return self.tasks(record, State.REDUCE, stage)
 
     def commit(self, record: EpochRecord) -> Manifest:
         """Moves the head to the record's epoch; if that is done already, nothing changes.
@@ -200,7 +226,8 @@ class Coordinator:
         if committed is not None and head.epoch >= record.epoch:
             # The epoch's own manifest may be swept by now.
             return committed
-        manifest = build_manifest(record, committed, [self._result(task) for task in self._all_tasks(record)])
+        results = [self._result(task) for task in self._all_tasks(record)]
+        manifest = build_manifest(record, self._outline.watermark, committed, results)
         data = manifest.encode()
         if not self._objects.put_if_absent(manifest.key, data):
             # The same record and results give the same bytes, unless another version wrote them.
@@ -214,6 +241,7 @@ class Coordinator:
             settled=record.epoch if at_once else record.epoch - 1,
             fingerprint=record.fingerprint,
             key_groups=head.key_groups,
+            alarm=manifest.alarm,
         )
         before: Row | None = {"epoch": record.epoch - 1} if record.epoch > 1 else None
         try:
@@ -233,6 +261,10 @@ class Coordinator:
     def manifest(self) -> Manifest | None:
         """The manifest of the last committed epoch, None before the first one."""
         return self._manifest(self._head())
+
+    def alarm(self) -> int:
+        """The processing time at which an epoch is due without inputs, microseconds; `MAX` if none is."""
+        return self._head().alarm
 
     def _head(self) -> Head:
         row = self._table.get(paths.HEAD)
@@ -262,7 +294,7 @@ class Coordinator:
         frontier = previous.frontier if previous else Frontier()
         inputs = take(waiting, self._limits)
         closes = close and not inputs and frontier.watermark < MAX
-        if not inputs and not closes:
+        if not inputs and not closes and head.alarm > self._now(inputs):
             return None
         processed = previous.processed if previous else ""
         return EpochRecord(
@@ -290,7 +322,7 @@ class Coordinator:
         rows = [Delete(paths.pending(each.position)) for each in record.inputs]
         for start in range(0, len(rows), _ROWS_TOGETHER):
             self._table.write(*rows[start : start + _ROWS_TOGETHER])
-        settled = Head(head.epoch, head.manifest, head.epoch, head.fingerprint, head.key_groups)
+        settled = replace(head, settled=head.epoch)
         try:
             self._table.write(Put(paths.HEAD, settled.row(), expected={"epoch": head.epoch}))
         except ConditionFailed:
@@ -299,8 +331,10 @@ class Coordinator:
         return settled
 
     def _all_tasks(self, record: EpochRecord) -> Sequence[Task]:
-        states = (State.EPOCH,) if record.layout.small else (State.MAP, State.REDUCE)
-        return [task for state in states for task in self.tasks(record, state)]
+        if record.layout.small:
+            return self.tasks(record, State.EPOCH)
+        reduces = (self.tasks(record, State.REDUCE, stage + 1) for stage in range(record.layout.shuffles))
+        return [*self.tasks(record, State.MAP), *(task for tasks in reduces for task in tasks)]
 
     def _result(self, task: Task) -> TaskResult:
         key = result_key(self._outline.pipeline, task)
@@ -338,13 +372,18 @@ def drive(
     """
     state = State.PLAN
     record: EpochRecord | None = None
+    stage = 1
     while state is not State.IDLE:
         event = Event.DONE
         if state is State.PLAN:
-            record = coordinator.plan(close=close)
+            record, stage = coordinator.plan(close=close), 1
             event = event_of(record)
+        elif state is State.NEXT_STAGE:
+            stage += 1
         elif record is not None and state is State.COMMIT:
             committed(coordinator.commit(record))
         elif record is not None:
-            invoker.run(coordinator.tasks(record, state))
+            invoker.run(coordinator.tasks(record, state, stage))
+            if state is State.REDUCE and stage < record.layout.shuffles:
+                event = Event.MORE
         state = TRANSITIONS[state][event]

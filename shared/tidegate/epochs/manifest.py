@@ -4,18 +4,19 @@ State segments, output objects, watermark and counters; what no committed manife
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tidegate.epochs import documents, paths
-from tidegate.epochs.record import EpochRecord, decode_frontier
+from tidegate.epochs.record import EpochRecord, decode_frontier, frontier_body
 from tidegate.epochs.result import TaskResult, segment_body, segment_from
 from tidegate.errors import CorruptObject
+from tidegate.frontier import Frontier, WatermarkRule
+from tidegate.outline import stage_name
 from tidegate.references import KeyRange, Segment, checksum
 from tidegate.stores.ports import Objects
-from tidegate.timestamps import MAX
-from tidegate.watermarks import Frontier
+from tidegate.timestamps import MAX, MIN
 
 KIND = "manifest"
 
@@ -27,6 +28,7 @@ class Manifest:
     Attributes:
         now: Its processing time; the next epoch's is not before it.
         frontier: The watermark after it.
+        watermarks: The same of the second reduce stage and those behind it, for their elements are panes.
         segments: The state.
         outputs: Keys of the output objects of this epoch, dead letters included.
         counters: Counts of this epoch.
@@ -38,6 +40,7 @@ class Manifest:
     fingerprint: str
     now: int
     frontier: Frontier
+    watermarks: tuple[int, ...]
     processed: str
     segments: tuple[Segment, ...]
     outputs: tuple[str, ...]
@@ -49,6 +52,12 @@ class Manifest:
         """Its object's key."""
         return paths.manifest(self.pipeline, self.epoch)
 
+    @property
+    def alarm(self) -> int:
+        """The earliest processing time at which something is due without inputs; `MAX` if nothing is."""
+        due = min((each.due for each in self.segments), default=MAX)
+        return min([self.frontier.alarm(due), *(each.alarm for each in self.segments)])
+
     def encode(self) -> bytes:
         """The manifest as a document."""
         body: dict[str, Any] = {
@@ -56,8 +65,8 @@ class Manifest:
             "epoch": self.epoch,
             "fingerprint": self.fingerprint,
             "now": self.now,
-            "watermark": self.frontier.watermark,
-            "held": [[each.until, each.watermark] for each in self.frontier.held],
+            **frontier_body(self.frontier),
+            "watermarks": list(self.watermarks),
             "processed": self.processed,
             "segments": [segment_body(each) for each in self.segments],
             "outputs": list(self.outputs),
@@ -86,6 +95,7 @@ class Manifest:
             fingerprint=body["fingerprint"],
             now=body["now"],
             frontier=decode_frontier(body),
+            watermarks=tuple(body.get("watermarks", ())),
             processed=body["processed"],
             segments=tuple(segment_from(each) for each in body["segments"]),
             outputs=tuple(body["outputs"]),
@@ -109,31 +119,70 @@ def read_manifest(objects: Objects, reference: tuple[str, str]) -> Manifest | No
     return Manifest.decode(key, data)
 
 
-def frontier_after(record: EpochRecord, gained: Sequence[int | None]) -> Frontier:
-    """The frontier at an epoch's end, from the watermarks that its map tasks' elements give."""
-    known = [each for each in gained if each is not None]
+def frontier_after(record: EpochRecord, rule: WatermarkRule, stated: Sequence[Mapping[str, int]]) -> Frontier:
+    """The frontier at an epoch's end, from the watermarks that its map tasks found stated by producers."""
+    highest: dict[str, int] = {}
+    for each in stated:
+        highest |= {name: max(moment, highest.get(name, MIN)) for name, moment in each.items()}
     frontier = record.frontier.advance(
-        max(known) if known else None, accepted=record.accepted, processed=record.processed
+        highest, rule, now=record.now, accepted=record.accepted, processed=record.processed
     )
     return frontier.close(MAX) if record.close else frontier
 
 
-def build_manifest(record: EpochRecord, previous: Manifest | None, results: Sequence[TaskResult]) -> Manifest:
-    """The manifest of an epoch; a function of its record and its tasks' results alone."""
+def watermark_before(previous: Manifest | None, stage: int) -> int:
+    """The watermark of a reduce stage before an epoch, from the manifest of the epoch before it.
+
+    Args:
+        previous: None before the first epoch.
+        stage: The stage's number, from 1.
+    """
+    if previous is None:
+        return MIN
+    if stage == 1:
+        return previous.frontier.watermark
+    return previous.watermarks[stage - 2]
+
+
+def watermark_behind(before: int, passed: int, holds: Iterable[int]) -> int:
+    """The watermark of a reduce stage after an epoch, from the stage before it.
+
+    It is that stage's, held back by the panes that it still owes.
+
+    Args:
+        before: The watermark of the stage before the epoch; it never goes back.
+        passed: The watermark of the stage before it after the epoch.
+        holds: Of that stage's segments after the epoch.
+    """
+    return max(before, min(passed, *holds, MAX))
+
+
+def build_manifest(
+    record: EpochRecord, rule: WatermarkRule, previous: Manifest | None, results: Sequence[TaskResult]
+) -> Manifest:
+    """The manifest of an epoch; a function of the plan, its record and its tasks' results alone."""
     counters: Counter[str] = Counter(files=len(record.inputs))
     for result in results:
         counters.update(result.counters)
     totals = Counter(previous.totals if previous else {})
     totals.update(counters)
     totals["epochs"] = record.epoch
+    segments = _segments(record, previous, results)
+    frontier = frontier_after(record, rule, [result.stated for result in results])
+    watermarks: list[int] = []
+    for stage in range(2, record.layout.shuffles + 1):
+        holds = [each.hold for each in segments if each.stage == stage - 1]
+        passed = watermarks[-1] if watermarks else frontier.watermark
+        watermarks.append(watermark_behind(watermark_before(previous, stage), passed, holds))
     return Manifest(
         pipeline=record.pipeline,
         epoch=record.epoch,
         fingerprint=record.fingerprint,
         now=record.now,
-        frontier=frontier_after(record, [result.watermark for result in results]),
+        frontier=frontier,
+        watermarks=tuple(watermarks),
         processed=record.processed,
-        segments=_segments(record, previous, results),
+        segments=segments,
         outputs=tuple(output.name for result in results for output in result.outputs),
         counters=dict(sorted(counters.items())),
         totals=dict(sorted(totals.items())),
@@ -146,16 +195,15 @@ def _segments(
     """The tasks' new segments, and the old ones in the ranges whose tasks left the state as it was."""
     segments: list[Segment] = []
     for result in results:
-        if result.stage == "map":
+        if result.stage == stage_name(0):
             continue
-        for low, high in (
-            record.layout.ranges if result.stage == "epoch" else (record.layout.ranges[result.task],)
-        ):
+        whole = result.stage == "epoch"
+        for low, high in record.layout.ranges if whole else (record.layout.ranges[result.task],):
             if not result.unchanged:
                 segments += result.segments
                 continue
             for old in previous.segments if previous else ():
                 valid = old.range.intersect(KeyRange(low, high))
-                if valid:
-                    segments.append(Segment(old.ref, valid, old.rows, old.due))
+                if valid and (whole or stage_name(old.stage) == result.stage):
+                    segments.append(replace(old, range=valid))
     return tuple(segments)

@@ -11,6 +11,7 @@ from typing import Any
 
 from tidegate.epochs import documents, paths
 from tidegate.epochs.intake import Accepted, InputObject
+from tidegate.frontier import Frontier, Held
 from tidegate.limits import (
     KEY_GROUPS,
     MAP_TASK_BYTES,
@@ -19,7 +20,6 @@ from tidegate.limits import (
     MAX_TASKS,
     SMALL_EPOCH_BYTES,
 )
-from tidegate.watermarks import Frontier, Held
 
 KIND = "epoch-record"
 
@@ -52,11 +52,13 @@ class Layout:
         slices: For each map task the numbers of its inputs.
         ranges: For each reduce task its key groups, from the first up to but without the second; all of
             them together are all key groups. Empty if the plan does not group.
+        shuffles: How many reduce stages there are, one behind the other, each cut into these ranges.
     """
 
     small: bool
     slices: tuple[tuple[int, ...], ...]
     ranges: tuple[tuple[int, int], ...]
+    shuffles: int
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,7 @@ class EpochRecord:
             "meaning": list(self.meaning),
             "now": self.now,
             "clock": self.clock,
-            "watermark": self.frontier.watermark,
-            "held": [[each.until, each.watermark] for each in self.frontier.held],
+            **frontier_body(self.frontier),
             "close": self.close,
             "inputs": [[e.object.key, e.object.version, e.object.size, e.position] for e in self.inputs],
             "accepted": self.accepted,
@@ -116,6 +117,7 @@ class EpochRecord:
             "small": self.layout.small,
             "slices": [list(each) for each in self.layout.slices],
             "ranges": [list(each) for each in self.layout.ranges],
+            "shuffles": self.layout.shuffles,
         }
         return documents.encode(KIND, body)
 
@@ -153,13 +155,32 @@ class EpochRecord:
                 small=body["small"],
                 slices=tuple(tuple(each) for each in body["slices"]),
                 ranges=tuple((low, high) for low, high in body["ranges"]),
+                # Version 0.1.0 had at most one.
+                shuffles=body.get("shuffles", min(1, len(body["ranges"]))),
             ),
         )
 
 
+def frontier_body(frontier: Frontier) -> dict[str, Any]:
+    """The frontier for a document's body."""
+    return {
+        "watermark": frontier.watermark,
+        "held": [[each.until, each.watermark, each.producer] for each in frontier.held],
+        "marks": dict(frontier.marks),
+        "deadlines": dict(frontier.deadlines),
+        "behind": frontier.behind,
+    }
+
+
 def decode_frontier(body: dict[str, Any]) -> Frontier:
-    """The frontier in a document's body."""
-    return Frontier(body["watermark"], tuple(Held(until, moment) for until, moment in body["held"]))
+    """The frontier in a document's body; version 0.1.0 knew neither producers nor idle sources."""
+    return Frontier(
+        watermark=body["watermark"],
+        held=tuple(Held(*each) for each in body["held"]),
+        marks=body.get("marks", {}),
+        deadlines=body.get("deadlines", {}),
+        behind=body.get("behind"),
+    )
 
 
 def take(waiting: Sequence[Accepted], limits: Limits) -> tuple[Accepted, ...]:
@@ -174,13 +195,13 @@ def take(waiting: Sequence[Accepted], limits: Limits) -> tuple[Accepted, ...]:
     return tuple(taken)
 
 
-def lay_out(inputs: Sequence[Accepted], limits: Limits, *, shuffles: bool) -> Layout:
+def lay_out(inputs: Sequence[Accepted], limits: Limits, *, shuffles: int) -> Layout:
     """How the work on these inputs is cut; a function of their sizes and the limits alone."""
     total = sum(each.object.size for each in inputs)
     numbers = range(len(inputs))
     if total <= limits.small or limits.tasks == 1:
-        ranges = ((0, KEY_GROUPS),) if shuffles else ()
-        return Layout(small=True, slices=(tuple(numbers),), ranges=ranges)
+        whole = ((0, KEY_GROUPS),) if shuffles else ()
+        return Layout(small=True, slices=(tuple(numbers),), ranges=whole, shuffles=shuffles)
     tasks = max(1, min(limits.tasks, len(inputs), -(-total // limits.task_bytes)))
     slices: list[list[int]] = [[] for _ in range(tasks)]
     before = 0
@@ -191,4 +212,5 @@ def lay_out(inputs: Sequence[Accepted], limits: Limits, *, shuffles: bool) -> La
         before += inputs[number].object.size
     kept = tuple(tuple(each) for each in slices if each)
     cuts = [KEY_GROUPS * number // len(kept) for number in range(len(kept) + 1)]
-    return Layout(small=False, slices=kept, ranges=tuple(pairwise(cuts)) if shuffles else ())
+    ranges = tuple(pairwise(cuts)) if shuffles else ()
+    return Layout(small=False, slices=kept, ranges=ranges, shuffles=shuffles)

@@ -1,11 +1,13 @@
 """A task's result: what its first finished attempt did. It is created once, and the first one wins."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tidegate.epochs import documents, paths
+from tidegate.frontier import SOURCE
 from tidegate.references import KeyRange, ObjectRef, Piece, Segment
+from tidegate.timestamps import MAX
 
 KIND = "task-result"
 
@@ -15,7 +17,7 @@ class Task:
     """A task of an epoch: one stage on one slice of input or one range of key groups.
 
     Attributes:
-        stage: `map`, `reduce`, or `epoch` for the one task of a small epoch.
+        stage: A stage's name, or `epoch` for the one task of a small epoch.
         number: From 0.
     """
 
@@ -38,7 +40,8 @@ class TaskResult:
 
     Attributes:
         attempt: Whose result it is.
-        watermark: What the task's elements give, before a backlog holds it back; None without elements.
+        watermark: What a map task's elements give, before a backlog holds it back; None without elements.
+        passed: The watermark of a reduce task's stage at the epoch's end; None of other tasks.
         shuffle: Key of the shuffle object, empty if there is none.
         pieces: Its pieces.
         segments: The task's new state.
@@ -47,6 +50,7 @@ class TaskResult:
         counters: Counts of this task.
         pipeline: Whose task it is; empty in a result of version 0.1.0, which does not say it.
         epoch: Of the task; 0 where the pipeline is empty.
+        marks: The highest mark that the task read of each producer.
     """
 
     stage: str
@@ -54,6 +58,7 @@ class TaskResult:
     attempt: str
     counters: dict[str, int]
     watermark: int | None = None
+    passed: int | None = None
     shuffle: str = ""
     pieces: tuple[Piece, ...] = ()
     segments: tuple[Segment, ...] = ()
@@ -61,6 +66,12 @@ class TaskResult:
     outputs: tuple[Published, ...] = ()
     pipeline: str = ""
     epoch: int = 0
+    marks: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def stated(self) -> dict[str, int]:
+        """The watermark that each producer gives, before a backlog holds it back."""
+        return self.marks if self.watermark is None else {SOURCE: self.watermark, **self.marks}
 
     def encode(self) -> bytes:
         """The result as a document."""
@@ -70,6 +81,7 @@ class TaskResult:
             "attempt": self.attempt,
             "counters": self.counters,
             "watermark": self.watermark,
+            "passed": self.passed,
             "shuffle": self.shuffle,
             "pieces": [[each.task, each.offset, each.length, each.checksum] for each in self.pieces],
             "segments": [segment_body(each) for each in self.segments],
@@ -77,6 +89,7 @@ class TaskResult:
             "outputs": [[each.name, asdict(each.staged)] for each in self.outputs],
             "pipeline": self.pipeline,
             "epoch": self.epoch,
+            "marks": self.marks,
         }
         return documents.encode(KIND, body)
 
@@ -102,6 +115,7 @@ class TaskResult:
             attempt=body["attempt"],
             counters=body["counters"],
             watermark=body["watermark"],
+            passed=body.get("passed"),
             shuffle=body["shuffle"],
             pieces=tuple(Piece(*each) for each in body["pieces"]),
             segments=tuple(segment_from(each) for each in body["segments"]),
@@ -109,6 +123,7 @@ class TaskResult:
             outputs=tuple(Published(name, ObjectRef(**staged)) for name, staged in body["outputs"]),
             pipeline=body.get("pipeline", ""),
             epoch=body.get("epoch", 0),
+            marks=body.get("marks", {}),
         )
 
 
@@ -123,8 +138,16 @@ def segment_body(segment: Segment) -> dict[str, Any]:
 
 
 def segment_from(body: dict[str, Any]) -> Segment:
-    """A segment of a document."""
-    return Segment(ObjectRef(**body["ref"]), KeyRange(**body["range"]), body["rows"], body["due"])
+    """A segment of a document; version 0.1.0 knew neither alarms nor holds, and one shuffle."""
+    return Segment(
+        ref=ObjectRef(**body["ref"]),
+        range=KeyRange(**body["range"]),
+        rows=body["rows"],
+        due=body["due"],
+        alarm=body.get("alarm", MAX),
+        hold=body.get("hold", MAX),
+        stage=body.get("stage", 1),
+    )
 
 
 def tasks_of(epoch: int, stage: str, count: int) -> Sequence[Task]:

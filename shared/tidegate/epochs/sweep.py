@@ -16,6 +16,9 @@ from tidegate.stores.ports import Objects
 EPOCHS_KEPT = 20
 """Epochs, up to the head, whose objects stay, for whoever still reads them."""
 
+_TOGETHER = 200
+"""Epochs that are removed before the next ones are begun with."""
+
 
 def sweep(objects: Objects, head: Manifest, age: int, epochs_kept: int = EPOCHS_KEPT) -> int:
     """Removes records, results, manifests and data of old epochs, save the state that later ones name.
@@ -47,7 +50,15 @@ def sweep(objects: Objects, head: Manifest, age: int, epochs_kept: int = EPOCHS_
         # Another sweep is ahead of this one.
         return 0
     named = {segment.ref.key for segment in carried}
-    old = [each.key for each in listed if paths.epoch_of(each.key) <= limit and each.key not in named]
-    keep(objects, head.pipeline, [paths.epoch_of(key) for key in old if paths.is_record(key)])
-    objects.delete(old)
-    return len(old)
+    old: dict[int, list[str]] = {}
+    for each in listed:
+        epoch = paths.epoch_of(each.key)
+        if epoch <= limit and each.key not in named:
+            old.setdefault(epoch, []).append(each.key)
+    oldest_first = sorted(old)
+    for start in range(0, len(oldest_first), _TOGETHER):
+        # Bit by bit, so that a call that runs into its timeout has removed some of them.
+        keys = [key for epoch in oldest_first[start : start + _TOGETHER] for key in old[epoch]]
+        keep(objects, head.pipeline, [paths.epoch_of(key) for key in keys if paths.is_record(key)])
+        objects.delete(keys)
+    return sum(map(len, old.values()))

@@ -4,8 +4,10 @@ They work over the ports alone, and import neither Polars nor the engine, so tha
 adapters that they get on AWS are chosen in `deployment`; simulated ones make the same code testable.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
+from itertools import islice
 from typing import Any, Protocol
 
 from tidegate.epochs import lease
@@ -13,23 +15,37 @@ from tidegate.epochs.action import HOUSEKEEPING, Action, next_action
 from tidegate.epochs.intake import InputObject, accept
 from tidegate.epochs.machine import Coordinator, Event, State
 from tidegate.epochs.record import EpochRecord, Limits
+from tidegate.epochs.result import Task
 from tidegate.epochs.sweep import EPOCHS_KEPT, sweep
 from tidegate.errors import ForeignObject
 from tidegate.limits import EXECUTION_HISTORY, LEASE, RECONCILE_OVERLAP, SWEPT_AFTER
 from tidegate.outline import Outline
-from tidegate.stores.ports import Clock, ObjectInfo, Objects, Table
+from tidegate.runtime.notifications import Alarm, Upload
+from tidegate.stores.ports import Alarms, Clock, ObjectInfo, Objects, Table
 
 Answer = dict[str, Any]
 
 _EVENTS_OF_EPOCH = 25
 """Events that an epoch's states leave in the history of an execution."""
 
+_EVENTS_OF_STAGE = 10
+"""Events that going on to another reduce stage leaves there."""
+
 _EVENTS_OF_TASK = 7
 """Events that one task of an inline Map leaves there, when nothing is tried again."""
 
-
 _AT_A_TIME = 400
 """Uploads that are compared with the intake log before those that are new are accepted."""
+
+
+class Received(StrEnum):
+    """What became of a message, as the metrics call it."""
+
+    ACCEPTED = "AcceptedObjects"
+    IGNORED = "IgnoredNotifications"
+    """Of an object that was accepted before, or that does not belong to the source."""
+
+    ALARM = "Alarms"
 
 
 class Uploads(Protocol):
@@ -52,7 +68,9 @@ class ControlPlane:
         input_bucket: The name that events must have for it.
         limits: How large epochs may be.
         clock: The machine's clock.
-        start: Starts an execution of the state machine under a name; a name is used once.
+        alarms: Call for a coordinator when processing time alone makes an epoch due.
+        start: Starts an execution of the state machine under a name, unless one runs under it; False if one
+            did and has ended, for a name is used once.
         swept_after: How long ago an epoch must have been superseded before it is swept, microseconds.
         epochs_kept: Epochs before the head that are not swept.
         housekeeping: How often, at most, input is reconciled and epochs are swept, microseconds.
@@ -65,10 +83,32 @@ class ControlPlane:
     input_bucket: str
     limits: Limits
     clock: Clock
-    start: Callable[[str], None]
+    alarms: Alarms
+    start: Callable[[str], bool]
     swept_after: int = SWEPT_AFTER
     epochs_kept: int = EPOCHS_KEPT
     housekeeping: Mapping[Event, int] = field(default_factory=lambda: HOUSEKEEPING)
+
+    def check(self) -> None:
+        """Refuses to go on with state of another plan; intake asks before it accepts anything for it.
+
+        Raises:
+            IncompatiblePipeline: The state belongs to another plan. Nothing was written.
+        """
+        self._coordinator().check()
+
+    def receive(self, message: Upload | Alarm) -> Received:
+        """Takes in what a message of the queue says; `wake` after it, whatever it was.
+
+        Raises:
+            ForeignObject: It is about another bucket than the one that this deployment reads.
+        """
+        if isinstance(message, Alarm):
+            # From now on none is set, so that whoever finds it too early sets it again.
+            lease.ring(self.table, message.moment)
+            return Received.ALARM
+        new = self.accept(message.bucket, message.key, message.version, message.size)
+        return Received.ACCEPTED if new else Received.IGNORED
 
     def accept(self, bucket: str, key: str, version: str, size: int) -> bool:
         """Puts an uploaded object into the intake log.
@@ -94,18 +134,21 @@ class ControlPlane:
         return accept(self.table, [InputObject(key, version, size)], self.clock.now()) == 1
 
     def wake(self) -> None:
-        """Starts a coordinator, or one that stands by while another one is at work.
+        """Starts a coordinator, or sees to it that one stands by while another one is at work.
 
-        Who holds the lease sees what was accepted, unless it is dead. For each holder, and each time that a
-        lease may last, one execution stands by: a name that was used already starts nothing.
+        Who holds the lease sees what was accepted, unless it is dead. So one execution stands by: the one
+        that said so last, if it still runs, and else one for each holder and each time that a lease may
+        last. It looks again when the lease has run out, whoever holds it then.
         """
         held = lease.wake(self.table)
         now = self.clock.now()
-        # A state machine remembers names for 90 days, also across a table that was made anew.
-        name = f"{held.wake}-{now}"
+        pipeline = self.outline.pipeline[:40]
         if held.is_held(now):
-            name = f"after-{lease.mark(held.holder)}-{held.until // LEASE}"
-        self.start(f"{self.outline.pipeline[:40]}-{name}")
+            one = f"{pipeline}-after-{lease.mark(held.holder)}-{held.until // LEASE}"
+            if any(self.start(_name_of(each)) for each in (held.standby, one) if each):
+                return
+        # A state machine remembers names for 90 days, also across a table that was made anew.
+        self.start(f"{pipeline}-{held.wake}-{now}")
 
     def plan(self, execution: str, history: int) -> Answer:
         """Freezes or finds the next epoch for a coordinator, or says what else it has to do.
@@ -114,22 +157,45 @@ class ControlPlane:
             execution: Name of the state machine's execution: the coordinator.
             history: Events in that execution's history so far, about.
 
+        Raises:
+            IncompatiblePipeline: The state belongs to another plan. Nothing was written.
+
         Returns:
             `action` (`idle`, `epoch`, `fan_out`, `wait`, `reconcile` or `sweep`); with an epoch its number
             and its tasks, with a wait its `seconds`; `history` as it will be afterwards.
         """
         if history >= EXECUTION_HISTORY:
+            self.check()
             # An execution's history is bounded, so another one goes on.
             lease.give_back(self.table, execution, ended=True)
             self.wake()
             return {"action": Event.NOTHING.value}
-        action = next_action(self._coordinator(), self.table, execution, self.clock, self.housekeeping)
+        action = next_action(
+            self._coordinator(), self.table, execution, self.clock, self.alarms, self.housekeeping
+        )
         answer: Answer = {"action": action.event.value, "history": history + _EVENTS_OF_EPOCH}
         if action.event is Event.HELD:
             return answer | {"seconds": action.wait // 1_000_000 + 1}
         return (
             answer if action.record is None else answer | self._work(action, action.record, answer["history"])
         )
+
+    def next_stage(self, epoch: int, stage: int, later: int, history: int) -> Answer:
+        """The tasks of the next reduce stage of an epoch.
+
+        Args:
+            epoch: The epoch.
+            stage: The number of the stage that is done, from 1.
+            later: How many stages follow it.
+            history: As for `plan`.
+
+        Returns:
+            What `plan` answers when a stage begins, without an action.
+        """
+        tasks = self._coordinator().tasks_behind(epoch, stage + 1)
+        history += _EVENTS_OF_STAGE + _EVENTS_OF_TASK * len(tasks)
+        left = {"stage": stage + 1, "later": later - 1}
+        return {"epoch": epoch, "history": history, "reduce": _payloads(tasks)} | left
 
     def commit(self, epoch: int) -> Answer:
         """Commits an epoch whose tasks all have results."""
@@ -146,16 +212,19 @@ class ControlPlane:
 
         Only uploads since the last complete listing are compared with the intake log, so that the cost of
         the comparison does not grow with the input's age.
+
+        Raises:
+            IncompatiblePipeline: The state belongs to another plan. Nothing was written.
         """
+        self.check()
         began = self.clock.now()
         since = lease.read(self.table).moment(lease.RECONCILED) - RECONCILE_OVERLAP
         uploads = (each for each in self.uploads.list(self.outline.prefix) if each.modified >= since)
-        objects = [InputObject(e.key, e.version, e.size) for e in uploads if self.outline.takes(e.key)]
+        objects = (InputObject(e.key, e.version, e.size) for e in uploads if self.outline.takes(e.key))
+        accepted = 0
         # Bit by bit, so that a call that runs into its timeout has found some of them.
-        accepted = sum(
-            accept(self.table, objects[at : at + _AT_A_TIME], self.clock.now())
-            for at in range(0, len(objects), _AT_A_TIME)
-        )
+        while some := list(islice(objects, _AT_A_TIME)):
+            accepted += accept(self.table, some, self.clock.now())
         lease.note(self.table, lease.RECONCILED, began)
         if accepted:
             # As after every intake: the execution that this call belongs to may have gone idle meanwhile.
@@ -176,10 +245,19 @@ class ControlPlane:
             for name, state in (("map", State.MAP), ("reduce", State.REDUCE)):
                 stage = self._coordinator().tasks(record, state)
                 tasks += len(stage)
-                answer[name] = [
-                    {"epoch": each.epoch, "stage": each.stage, "task": each.number} for each in stage
-                ]
+                answer[name] = _payloads(stage)
+            answer |= {"stage": 1, "later": max(0, record.layout.shuffles - 1)}
         return answer | {"history": history + _EVENTS_OF_TASK * tasks}
 
     def _coordinator(self) -> Coordinator:
         return Coordinator(self.outline, self.state, self.table, self.limits, self.clock)
+
+
+def _payloads(tasks: Sequence[Task]) -> list[Answer]:
+    """Tasks as the functions are given them: references, never data."""
+    return [{"epoch": each.epoch, "stage": each.stage, "task": each.number} for each in tasks]
+
+
+def _name_of(execution: str) -> str:
+    """The name of an execution, which its id ends with."""
+    return execution.rsplit(":", maxsplit=1)[-1]

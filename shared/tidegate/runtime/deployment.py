@@ -13,7 +13,8 @@ from tidegate.errors import UsageError
 from tidegate.outline import Outline
 from tidegate.runtime.buckets import Environment, bucket
 from tidegate.runtime.control_plane import ControlPlane
-from tidegate.stores.aws import DynamoTable, StateMachine, UploadedVersions
+from tidegate.runtime.notifications import Alarm
+from tidegate.stores.aws import AlarmQueue, DynamoTable, StateMachine, UploadedVersions
 from tidegate.stores.clock import SystemClock
 
 PLANS = "tidegate_plans"
@@ -23,7 +24,8 @@ PLANS = "tidegate_plans"
 def control_plane(environment: Environment) -> ControlPlane:
     """The control functions of a deployment.
 
-    A function that starts no executions needs no `TIDEGATE_STATE_MACHINE_ARN`.
+    A function that starts no executions needs no `TIDEGATE_STATE_MACHINE_ARN`, and one that sets no alarms
+    no `TIDEGATE_ALARM_...`.
 
     Raises:
         UsageError: The layer has no plan document of the pipeline.
@@ -44,6 +46,13 @@ def control_plane(environment: Environment) -> ControlPlane:
         input_bucket=environment["TIDEGATE_INPUT_BUCKET"],
         limits=limits,
         clock=SystemClock(),
+        alarms=AlarmQueue(
+            queue=environment.get("TIDEGATE_ALARM_QUEUE_URL", ""),
+            queue_arn=environment.get("TIDEGATE_ALARM_QUEUE_ARN", ""),
+            group=environment.get("TIDEGATE_ALARM_GROUP", ""),
+            role=environment.get("TIDEGATE_ALARM_ROLE_ARN", ""),
+            message=lambda moment: Alarm(moment).body(),
+        ),
         start=lambda execution: _machine(environment["TIDEGATE_STATE_MACHINE_ARN"]).start(execution),
     )
 

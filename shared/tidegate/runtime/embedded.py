@@ -11,16 +11,17 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tidegate.epochs import intake, paths
+from tidegate.epochs import intake
 from tidegate.epochs.machine import Coordinator, Invoker, drive
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import EpochRecord, Limits, lay_out
 from tidegate.epochs.sweep import sweep
-from tidegate.errors import ObjectNotFound, UsageError
+from tidegate.errors import UsageError
+from tidegate.frontier import Frontier
 from tidegate.outline import Outline
 from tidegate.plan import Plan
 from tidegate.references import checksum
@@ -31,7 +32,6 @@ from tidegate.stores.clock import SystemClock
 from tidegate.stores.embedded import LocalObjects, SqliteTable
 from tidegate.stores.ports import Clock, ObjectInfo, Table
 from tidegate.timestamps import MAX
-from tidegate.watermarks import Frontier
 
 Watch = Callable[[Manifest], None]
 
@@ -85,7 +85,8 @@ class EmbeddedRunner:
         """Processes all files that are in the input folder now.
 
         Args:
-            drain: Whether no file will follow: every window gives its last pane.
+            drain: Whether no file will follow: every window gives its last pane. With a `Perfect` watermark
+                none ever does.
 
         Returns:
             The last manifest, None if nothing was ever processed.
@@ -101,16 +102,23 @@ class EmbeddedRunner:
             raise self._no_files()
         self._accept(files, last)
         coordinator = self._coordinator(self._arrival)
-        drive(coordinator, self.invoker, close=drain, committed=self._committed)
+        close = drain or self._outline.watermark.bounded
+        drive(coordinator, self.invoker, close=close, committed=self._committed)
         return coordinator.manifest()
 
     def follow(self, *, stop: Callable[[], bool] = lambda: False) -> Manifest | None:
         """Processes files as they arrive, until `stop` says so.
 
         Raises:
-            UsageError: A file came, and the stream is finished. It was not accepted.
+            UsageError: A file came, and the stream is finished, or the source's watermark is `Perfect`.
+                Nothing was accepted.
             IncompatiblePipeline: The state belongs to another plan. Nothing was accepted.
         """
+        if self._outline.watermark.bounded:
+            raise UsageError(
+                "a Perfect() watermark says that the input ends, and --follow waits for more; leave --follow "
+                "out, or give the source another watermark"
+            )
         last = self._last()
         coordinator = self._coordinator()
         while not stop():
@@ -150,12 +158,9 @@ class EmbeddedRunner:
 
     def _last(self) -> Manifest | None:
         """What earlier runs left; before anything is written, for it refuses the state of another plan."""
-        last = self.manifest()
-        frozen = paths.record(self._outline.pipeline, last.epoch + 1 if last else 1)
-        with suppress(ObjectNotFound):
-            # Also what is not committed yet: an epoch belongs to the plan that it was frozen for.
-            record = EpochRecord.decode(frozen, self._state.get(frozen))
-            self._outline.check(record.fingerprint, record.meaning)
+        coordinator = self._coordinator()
+        coordinator.check()
+        last = coordinator.manifest()
         self.missing = self.folders.missing(last)
         if not self._cleared:
             # Once: what was killed had the folders before this runner, and looking costs a walk through them.
@@ -224,12 +229,18 @@ class EmbeddedRunner:
 
     def _refuse(self, objects: Sequence[intake.InputObject]) -> None:
         """Refuses files that come after the end of time, when all that is in them would be dropped."""
-        unseen = [each for each in objects if intake.is_new(self.table, each)]
+        unseen = intake.new(self.table, objects)
         if unseen:
             raise UsageError(
-                f"this stream was finished with --drain, and {unseen[0].key} is new; "
+                f"this stream was finished {self._finished()}, and {unseen[0].key} is new; "
                 "start over with new state and output"
             )
+
+    def _finished(self) -> str:
+        """What may have taken the watermark to the end of time."""
+        if self._outline.watermark.bounded:
+            return "when its input ended, as Perfect() says"
+        return "with --drain or by its marks" if self._outline.watermark.marked else "with --drain"
 
     def _complete(self, files: Sequence[ObjectInfo]) -> list[ObjectInfo]:
         """The new files that were seen unchanged for a while and that nobody has open for writing.

@@ -1,4 +1,4 @@
-"""Notifications of S3 about uploads, as they come through the queue.
+"""Messages of the queue: notifications of S3 about uploads, and alarms.
 
 Whatever else comes is refused, field by field: a message may be forged, or of another service. What is said
 about it names fields and never their content, for it goes into the log.
@@ -29,11 +29,29 @@ class Upload:
     size: int
 
 
-def uploads_of(body: str) -> list[Upload]:
-    """The uploads that a message is about; none for the message with which S3 tries a new configuration.
+@dataclass(frozen=True)
+class Alarm:
+    """Processing time has come to a moment at which an epoch may be due.
+
+    Attributes:
+        moment: What the alarm was set to, microseconds since 1970.
+    """
+
+    moment: int
+
+    def body(self) -> str:
+        """The message that says so."""
+        return json.dumps({_ALARM: self.moment})
+
+
+_ALARM = "tidegate-alarm"
+
+
+def messages_of(body: str) -> list[Upload | Alarm]:
+    """What a message says; nothing, if S3 tries a new configuration with it.
 
     Raises:
-        TidegateError: It is no notification of S3 about uploads.
+        TidegateError: It is neither an alarm nor a notification of S3 about uploads.
     """
     try:
         message = json.loads(body)
@@ -41,6 +59,11 @@ def uploads_of(body: str) -> list[Upload]:
         raise _refused("it is no JSON") from None
     if _mapping(message, "the message").get("Event") == "s3:TestEvent":
         return []
+    if _ALARM in message:
+        moment = message[_ALARM]
+        if not isinstance(moment, int) or isinstance(moment, bool):
+            raise _refused("its alarm is no moment")
+        return [Alarm(moment)]
     records = message.get("Records")
     if not isinstance(records, list):
         raise _refused("it has no list Records")

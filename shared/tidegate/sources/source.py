@@ -2,15 +2,16 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from tidegate.errors import PipelineError
 from tidegate.expressions import check_expression, describe_expression
+from tidegate.frontier import WatermarkRule
 from tidegate.outline import DEAD_LETTERS
 from tidegate.sources.formats import Format
-from tidegate.watermarks import BoundedDelay
+from tidegate.watermarks import WatermarkPolicy
 
 EVENT_TIME = "__event_time"
 """The hidden column with an element's event time, Int64 microseconds."""
@@ -28,21 +29,29 @@ class Source:
         prefix: Without a slash at its ends.
         event_time: Row-by-row expression over the schema, giving a `Datetime` or `Date`.
         null_values: Texts that mean null in CSV.
+        ordered: Whether the names of the files are in event-time order.
     """
 
     kind: Format
     prefix: str
     schema: Mapping[str, pl.DataType]
     event_time: pl.Expr
-    watermark: BoundedDelay
+    watermark: WatermarkPolicy
     null_values: tuple[str, ...] = ()
+    ordered: bool = False
 
     def check(self, label: str) -> None:
-        """Refuses an event time that is not one `Datetime` or `Date`.
+        """Refuses an event time that is not one `Datetime` or `Date`, and an order that says nothing.
 
         Raises:
-            PipelineError: It is not, or it names an unknown column.
+            PipelineError: It is not, or it names an unknown column; the watermark does not follow files.
         """
+        if self.ordered and self.watermark.rule().bounded:
+            raise PipelineError(
+                f"{label}, ordered=True",
+                f"{self.watermark.describe()} gives no watermark before the input's end, file by file or not",
+                "Leave ordered out, or give a watermark that follows the files, such as BoundedDelay('10s').",
+            )
         dtypes = list(check_expression(f"{label}, event_time", self.event_time, self.schema).values())
         if len(dtypes) != 1 or not dtypes[0].is_temporal() or dtypes[0] in (pl.Time(), pl.Duration()):
             raise PipelineError(
@@ -50,6 +59,10 @@ class Source:
                 f"{self.event_time} is {', '.join(map(str, dtypes))}, not a Datetime",
                 "Declare the column as pl.Datetime('ms'), which reads numbers and ISO texts, or convert it.",
             )
+
+    def rule(self) -> WatermarkRule:
+        """How the watermark follows from what the files say."""
+        return replace(self.watermark.rule(), ordered=self.ordered)
 
     def event_time_microseconds(self) -> pl.Expr:
         """The event time as Int64 microseconds since 1970 in UTC, null where it is missing."""
@@ -60,7 +73,8 @@ class Source:
         event_time = describe_expression(self.event_time)
         columns = ", ".join(f"{name}: {dtype}" for name, dtype in self.schema.items())
         nulls = f", null_values={self.null_values}" if self.null_values else ""
-        return f"read_{self.kind}({self.prefix!r}, {{{columns}}}, event_time={event_time}{nulls})"
+        ordered = ", ordered=True" if self.ordered else ""
+        return f"read_{self.kind}({self.prefix!r}, {{{columns}}}, event_time={event_time}{nulls}{ordered})"
 
 
 def check_prefix(step: str, prefix: str) -> str:

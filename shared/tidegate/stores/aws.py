@@ -1,12 +1,13 @@
-"""The services that boto3 speaks to: rows in DynamoDB, executions of Step Functions.
+"""The services that boto3 speaks to: rows in DynamoDB, executions of Step Functions, alarms.
 
 The only import of boto3. Objects have a file of their own (`s3`), since map and reduce need no more.
 """
 
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -15,7 +16,16 @@ from tidegate.errors import ConditionFailed, TidegateError
 from tidegate.stores.ports import Add, Anything, Delete, ObjectInfo, Put, Row, Write
 
 _ATTEMPTS = 8
-"""How often a write is tried that meets another one under way."""
+"""How often a write is tried that meets another one under way, and a read that is answered in part."""
+
+_LONGEST_DELAY = 900
+"""Seconds that a queue holds a message back at most."""
+
+_SCHEDULE_PRECISION = 60
+"""Seconds that a schedule may be late."""
+
+_READ_TOGETHER = 100
+"""Rows that one request reads at most."""
 
 
 class DynamoTable:
@@ -35,6 +45,23 @@ class DynamoTable:
         """See `Table.get`; the read is consistent, as all of them here are."""
         answer = self._client.get_item(TableName=self._table, Key=self._key(key), ConsistentRead=True)
         return _row(answer["Item"]) if "Item" in answer else None
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Row]:
+        """See `Table.get_many`; what the service leaves out of an answer is asked for again."""
+        found: dict[str, Row] = {}
+        wanted = [self._key(key) for key in dict.fromkeys(keys)]
+        for attempt in range(_ATTEMPTS):
+            left: list[dict[str, Any]] = []
+            for start in range(0, len(wanted), _READ_TOGETHER):
+                asked = {"Keys": wanted[start : start + _READ_TOGETHER], "ConsistentRead": True}
+                answer = self._client.batch_get_item(RequestItems={self._table: asked})
+                found |= {item["sk"]["S"]: _row(item) for item in answer["Responses"].get(self._table, ())}
+                left += answer.get("UnprocessedKeys", {}).get(self._table, {}).get("Keys", ())
+            if not left:
+                return found
+            wanted = left
+            _pause(attempt)
+        raise self._busy()
 
     def query(self, prefix: str, limit: int, *, last: bool = False) -> list[tuple[str, Row]]:
         """See `Table.query`."""
@@ -68,12 +95,10 @@ class DynamoTable:
                     raise ConditionFailed(f"a row of {self._table} is not as it was expected") from None
                 if not reasons & {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}:
                     raise
-                time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  (jitter, not a secret)
+                _pause(attempt)
             else:
                 return
-        raise TidegateError(
-            f"the table {self._table} was too busy for {_ATTEMPTS} attempts; it will be tried again"
-        )
+        raise self._busy()
 
     def _action(self, write: Write) -> dict[str, Any]:
         if isinstance(write, Delete):
@@ -90,6 +115,11 @@ class DynamoTable:
             }
         item = self._key(write.key) | {name: _typed(value) for name, value in write.row.items()}
         return {"Put": {"TableName": self._table, "Item": item, **_condition(write)}}
+
+    def _busy(self) -> TidegateError:
+        return TidegateError(
+            f"the table {self._table} was too busy for {_ATTEMPTS} attempts; it will be tried again"
+        )
 
     def _key(self, key: str) -> dict[str, Any]:
         return {"pk": {"S": self._pipeline}, "sk": {"S": key}}
@@ -115,6 +145,49 @@ class UploadedVersions:
                 yield ObjectInfo(each["Key"], each["Size"], version, modified)
 
 
+class AlarmQueue:
+    """Alarms as messages of the intake queue, delayed; those beyond the longest delay as one-time schedules.
+
+    Args:
+        queue: The queue's URL.
+        queue_arn: Its ARN.
+        group: The group of schedules.
+        role: ARN of the role with which a schedule sends its message.
+        message: What the message of an alarm says.
+    """
+
+    def __init__(
+        self, queue: str, queue_arn: str, group: str, role: str, message: Callable[[int], str]
+    ) -> None:
+        self._queue = queue
+        self._queue_arn = queue_arn
+        self._group = group
+        self._role = role
+        self._message = message
+
+    def set(self, moment: int, now: int) -> None:
+        """See `Alarms.set`."""
+        seconds = max(0, -(-(moment - now) // 1_000_000))
+        if seconds <= _LONGEST_DELAY:
+            boto3.client("sqs").send_message(
+                QueueUrl=self._queue, MessageBody=self._message(moment), DelaySeconds=seconds
+            )
+            return
+        scheduler = boto3.client("scheduler")
+        # Early by as much as a schedule may be late; the rest is a message's delay.
+        at = datetime.fromtimestamp(moment // 1_000_000 - _SCHEDULE_PRECISION, UTC)
+        # One schedule for a moment, however often it is set.
+        with suppress(scheduler.exceptions.ConflictException):
+            scheduler.create_schedule(
+                Name=f"alarm-{moment}",
+                GroupName=self._group,
+                ScheduleExpression=f"at({at:%Y-%m-%dT%H:%M:%S})",
+                FlexibleTimeWindow={"Mode": "OFF"},
+                ActionAfterCompletion="DELETE",
+                Target={"Arn": self._queue_arn, "RoleArn": self._role, "Input": self._message(moment)},
+            )
+
+
 class StateMachine:
     """A Step Functions state machine.
 
@@ -126,10 +199,22 @@ class StateMachine:
         self._client = boto3.client("stepfunctions")
         self._arn = arn
 
-    def start(self, execution: str) -> None:
-        """Starts an execution, unless one of this name was started before."""
-        with suppress(self._client.exceptions.ExecutionAlreadyExists):
+    def start(self, execution: str) -> bool:
+        """Starts an execution, unless one of this name runs.
+
+        Returns:
+            Whether one of this name runs now. The service takes a name for the one that runs under it,
+            and refuses it for 90 days once that one has ended.
+        """
+        try:
             self._client.start_execution(stateMachineArn=self._arn, name=execution, input="{}")
+        except self._client.exceptions.ExecutionAlreadyExists:
+            return False
+        return True
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311  (jitter, not a secret)
 
 
 def _condition(write: Put) -> dict[str, Any]:

@@ -204,6 +204,12 @@ class SqliteTable:
         with self._locked():
             return self._row(key)
 
+    def get_many(self, keys: Sequence[str]) -> dict[str, Row]:
+        """See `Table.get_many`."""
+        with self._locked():
+            found = {key: self._row(key) for key in keys}
+        return {key: row for key, row in found.items() if row is not None}
+
     def query(self, prefix: str, limit: int, *, last: bool = False) -> list[tuple[str, Row]]:
         """See `Table.query`."""
         order = "DESC" if last else "ASC"

@@ -68,6 +68,21 @@ class ManualClock:
         return self.moment
 
 
+class MemoryAlarms:
+    """Alarms that nobody hears; whoever wants to know looks which were set.
+
+    Attributes:
+        moments: What they were set to, microseconds since 1970.
+    """
+
+    def __init__(self) -> None:
+        self.moments: list[int] = []
+
+    def set(self, moment: int, now: int) -> None:
+        """See `Alarms.set`."""
+        self.moments.append(moment)
+
+
 class MemoryTable:
     """Rows in a dictionary; safe between threads."""
 
@@ -79,6 +94,11 @@ class MemoryTable:
         """See `Table.get`."""
         with self._lock:
             return self._rows.get(key)
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Row]:
+        """See `Table.get_many`."""
+        with self._lock:
+            return {key: self._rows[key] for key in keys if key in self._rows}
 
     def query(self, prefix: str, limit: int, *, last: bool = False) -> list[tuple[str, Row]]:
         """See `Table.query`."""

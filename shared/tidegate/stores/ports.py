@@ -123,6 +123,10 @@ class Table(Protocol):
         """The row, or None."""
         ...
 
+    def get_many(self, keys: Sequence[str]) -> dict[str, Row]:
+        """The rows that there are under any number of keys, each by its key."""
+        ...
+
     def query(self, prefix: str, limit: int, *, last: bool = False) -> list[tuple[str, Row]]:
         """The rows whose keys begin with the prefix, sorted by key: the first or last `limit` of them."""
         ...
@@ -132,6 +136,22 @@ class Table(Protocol):
 
         Raises:
             ConditionFailed: A `Put` did not find the row that it expects; nothing was written.
+        """
+        ...
+
+
+class Alarms(Protocol):
+    """Calls for a coordinator at a processing time at which nothing may arrive.
+
+    An alarm is a hint: it may come late, early or twice. The truth is the head's.
+    """
+
+    def set(self, moment: int, now: int) -> None:
+        """Has intake called at a moment, or soon after it.
+
+        Args:
+            moment: When, microseconds since 1970.
+            now: What time it is.
         """
         ...
 

@@ -118,6 +118,11 @@ class FaultyTable:
         self._interference.reaches(f"table get {key}")
         return self._table.get(key)
 
+    def get_many(self, keys: Sequence[str]) -> dict[str, Row]:
+        """See `Table.get_many`."""
+        self._interference.reaches(f"table get_many {', '.join(keys)}")
+        return self._table.get_many(keys)
+
     def query(self, prefix: str, limit: int, *, last: bool = False) -> list[tuple[str, Row]]:
         """See `Table.query`."""
         self._interference.reaches(f"table query {prefix}")

@@ -33,13 +33,14 @@ _BUCKET_REQUESTS: dict[str, tuple[tuple[str, str], ...]] = {
 }
 _TABLE_REQUESTS = {
     "get": "dynamodb:GetItem",
+    "get_many": "dynamodb:BatchGetItem",
     "query": "dynamodb:Query",
     # A transaction needs the rights of the writes that it is made of, and no right of its own.
     "put": "dynamodb:PutItem",
     "update": "dynamodb:UpdateItem",
     "delete": "dynamodb:DeleteItem",
 }
-_NOT_OF_PORTS = ("logs:", "sqs:")
+_NOT_OF_PORTS = ("logs:", "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 """Rights that Lambda itself uses on a function's behalf."""
 
 _PSEUDO = {
@@ -55,10 +56,10 @@ class Call:
     """A call of a port.
 
     Attributes:
-        store: `input`, `state`, `output`, `table` or `machine`.
+        store: `input`, `state`, `output`, `table`, `machine` or `alarms`.
         operation: Of a bucket `get`, `get_version`, `get_ranges`, `put`, `put_if_absent`, `list`,
-            `list_versions` or `delete`; of the table `get`, `query`, `put`, `update` or `delete`, for each
-            row that a write names; of the machine `start`.
+            `list_versions` or `delete`; of the table `get`, `get_many`, `query`, `put`, `update` or
+            `delete`, for each row that a write names; of the machine `start`; of alarms `set`.
         key: The object's or the row's; of a listing the folder.
     """
 
@@ -178,6 +179,11 @@ def _requests(call: Call) -> Iterator[_Request]:
         if call.operation != "start":
             raise ValueError(f"the machine has no operation {call.operation!r}")
         yield _Request("states:StartExecution", _resolved({"Fn::Sub": _MACHINE}), _TLS)
+    elif call.store == "alarms":
+        if call.operation != "set":
+            raise ValueError(f"alarms have no operation {call.operation!r}")
+        for action, resource, more in _ALARM_REQUESTS:
+            yield _Request(action, _resolved(resource), _TLS + more)
     elif call.store == "table":
         yield _Request(_TABLE_REQUESTS[call.operation], f"arn:{STORES['table']}", _TLS)
     else:
@@ -193,6 +199,19 @@ _MACHINE = (
     "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:stateMachine:${AWS::StackName}-epochs"
 )
 """The state machine is named by its ARN in the template, for it and the functions need each other."""
+
+_SCHEDULES = "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${AlarmGroup}/*"
+
+_ALARM_REQUESTS: tuple[tuple[str, Any, tuple[tuple[str, str], ...]], ...] = (
+    ("sqs:SendMessage", {"Fn::GetAtt": ["IntakeQueue", "Arn"]}, ()),
+    ("scheduler:CreateSchedule", {"Fn::Sub": _SCHEDULES}, ()),
+    # A schedule sends its message with a role that whoever makes it must be allowed to hand over.
+    (
+        "iam:PassRole",
+        {"Fn::GetAtt": ["AlarmRole", "Arn"]},
+        (("iam:PassedToService", "scheduler.amazonaws.com"),),
+    ),
+)
 
 
 def _statements(document: Mapping[str, Any], *, of_resource: bool = False) -> Iterator[_Statement]:

@@ -58,6 +58,16 @@ class TableConformance:
         table.write(Put("row", {"b": 3}, expected=ANYTHING))
         assert table.get("row") == {"b": 3}
 
+    def test_get_many_finds_what_is_there(self, table: Table) -> None:
+        table.write(*(Put(f"row#{number:03}", {"n": number}) for number in range(100)))
+        table.write(Put("row#100", {"n": 100}))
+        assert table.get_many([]) == {}
+        assert table.get_many(["missing"]) == {}
+        assert table.get_many(["row#007", "missing", "row#007"]) == {"row#007": {"n": 7}}
+        # More than one request of any service reads.
+        wanted = [f"row#{number:03}" for number in range(250)]
+        assert table.get_many(wanted) == {f"row#{number:03}": {"n": number} for number in range(101)}
+
     # Conditions
 
     def test_put_expects_no_row_unless_it_says_otherwise(self, table: Table) -> None:

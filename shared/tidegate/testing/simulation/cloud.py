@@ -15,12 +15,14 @@ from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.errors import TidegateError
 from tidegate.plan import Plan
 from tidegate.runtime.control_plane import Answer, ControlPlane
+from tidegate.runtime.notifications import Alarm, Upload
 from tidegate.stores.memory import MemoryTable
 from tidegate.testing.faults import Crash
 from tidegate.testing.simulation.faults import HOUR, MINUTE
 from tidegate.testing.simulation.ports import (
     Bucket,
     Line,
+    SimulatedAlarms,
     SimulatedClock,
     SimulatedObjects,
     SimulatedTable,
@@ -38,8 +40,7 @@ RECEIVES = 5
 VISIBILITY = 3 * MINUTE
 """How long a message stays hidden that a function failed on."""
 
-Message = tuple[str, str, int]
-"""What an upload's event says: key, version, size."""
+Message = Upload | Alarm
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Cloud:
     broken_at: int = 0
     given_up: list[str] = field(default_factory=list)
     committed: Callable[[Head], None] = lambda head: None
-    _executions: set[str] = field(default_factory=set)
+    _executions: dict[str, Process] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -108,7 +109,7 @@ class Cloud:
         chaos, universe = self.universe.chaos, self.universe
         stored = self.input.put(key, data, universe.scheduler.moment)
         universe.note("uploader", f"uploads {key}", stored.version)
-        message = (key, stored.version, len(data))
+        message = Upload("input", key, stored.version, len(data))
         if chaos.strikes("lost_event"):
             universe.note("uploader", f"event of {key}", "lost")
             return
@@ -126,6 +127,20 @@ class Cloud:
 
     # Queue, invocations, executions
 
+    def _alarm(self, moment: int, delay: int) -> None:
+        """A message that is delayed; it may come late, early or several times."""
+        chaos = self.universe.chaos
+        copies = 1 + (chaos.stream("rings").randint(1, 2) if chaos.strikes("duplicate_alarm") else 0)
+        for _ in range(copies):
+            chance, after = chaos.stream("ringing"), delay
+            if chaos.strikes("early_alarm"):
+                after = chance.randrange(delay + 1)
+            elif chaos.strikes("late_alarm"):
+                after += chance.randrange(HOUR)
+            self.universe.scheduler.spawn(
+                self._name("alarm"), lambda: self._deliver(Alarm(moment)), after=after
+            )
+
     def _deliver(self, message: Message) -> None:
         scheduler = self.universe.scheduler
         for _ in range(RECEIVES):
@@ -135,13 +150,12 @@ class Cloud:
                 scheduler.sleep(VISIBILITY)
             else:
                 return
-        self.universe.note(scheduler.current.name, f"event of {message[0]}", "given up")
-        self.given_up.append(message[0])
+        self.universe.note(scheduler.current.name, f"{message}", "given up")
+        self.given_up.append(f"{message}")
 
-    def _start(self, name: str) -> None:
+    def _start(self, name: str) -> bool:
         if name in self._executions:
-            return
-        self._executions.add(name)
+            return self._executions[name].alive
         chaos, scheduler = self.universe.chaos, self.universe.scheduler
 
         def run() -> None:
@@ -157,13 +171,14 @@ class Cloud:
             else:
                 self.universe.note(process.name, "ends")
 
-        process = scheduler.spawn(f"execution {name}", run)
+        process = self._executions[name] = scheduler.spawn(f"execution {name}", run)
         if chaos.strikes("abort"):
             scheduler.spawn(
                 self._name("abort"),
                 lambda: self._abort(process),
                 after=chaos.stream("aborts").randrange(MINUTE),
             )
+        return True
 
     def _breaks(self, execution: str) -> None:
         self.broken.append(execution)
@@ -212,7 +227,8 @@ class Cloud:
 
         def run() -> Answer:
             line = Line(self.universe, process, function, scheduler.moment + timeout)
-            line.may_write = plan is not self.incompatible
+            # Of its own lease even then: else nobody could go on before it runs out.
+            line.may_write = plan is not self.incompatible or payload.get("action") == "release"
             try:
                 return self._handle(function, payload, line, plan, limits)
             except (TidegateError, Crash) as error:
@@ -247,19 +263,24 @@ class Cloud:
             input_bucket="input",
             limits=limits,
             clock=SimulatedClock(line),
+            alarms=SimulatedAlarms(line, self._alarm),
             start=lambda name: line.call("machine", "start", name, lambda: self._start(name)),
             swept_after=self.settings.swept_after,
             epochs_kept=self.settings.epochs_kept,
             housekeeping={**HOUSEKEEPING, Event.UNSWEPT: self.settings.swept_every},
         )
         if function == "intake":
-            for key, version, size in payload["messages"]:
-                control.accept("input", key, version, size)
+            control.check()
+            for message in payload["messages"]:
+                control.receive(message)
             control.wake()
             return {}
         if function == "plan":
             if payload["action"] == "release":
                 return control.release(payload["execution"])
+            if payload["action"] == "stage":
+                wanted = ("epoch", "stage", "later", "history")
+                return control.next_stage(*(payload[name] for name in wanted))
             return control.plan(payload["execution"], payload["history"])
         if function in ("commit", "epoch"):
             return control.commit(payload["epoch"])

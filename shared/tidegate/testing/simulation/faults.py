@@ -24,6 +24,9 @@ class Faults:
         duplicate_event: Up to four more copies of an upload's event.
         late_event: An event comes up to hours late, and so out of order.
         lost_event: An event never comes.
+        duplicate_alarm: Up to two more copies of an alarm.
+        late_alarm: An alarm comes up to an hour late.
+        early_alarm: An alarm comes early.
         second_coordinator: Somebody starts an execution beside the one at work.
         abort: An execution is stopped where it stands.
         skew: A process has a clock that is off by up to an hour.
@@ -40,6 +43,9 @@ class Faults:
     duplicate_event: float = 0
     late_event: float = 0
     lost_event: float = 0
+    duplicate_alarm: float = 0
+    late_alarm: float = 0
+    early_alarm: float = 0
     second_coordinator: float = 0
     abort: float = 0
     skew: float = 0
@@ -66,6 +72,9 @@ STRENGTHS = {
     "duplicate_event": (0.2, 0.6),
     "late_event": (0.2, 0.6),
     "lost_event": (0.1, 0.3),
+    "duplicate_alarm": (0.2, 0.6),
+    "late_alarm": (0.2, 0.6),
+    "early_alarm": (0.2, 0.6),
     "second_coordinator": (0.3, 1.0),
     "abort": (0.1, 0.3),
     "skew": (0.3, 1.0),
@@ -74,7 +83,9 @@ STRENGTHS = {
 }
 """How strong a fault may be in a run."""
 
-HARMLESS = frozenset({"duplicate_event", "late_event", "layouts"})
+HARMLESS = frozenset(
+    {"duplicate_event", "late_event", "duplicate_alarm", "late_alarm", "early_alarm", "layouts"}
+)
 """Faults that neither fail a process nor make work twice."""
 
 GENTLE = HARMLESS | {"duplicate_call", "second_coordinator"}

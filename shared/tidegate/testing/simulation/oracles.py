@@ -173,6 +173,8 @@ class Watch:
         violated = cloud.universe.violated
         self.check_state()
         left = waiting(cloud.table, 1_000)
+        if cloud.head and cloud.head.alarm <= cloud.universe.scheduler.moment:
+            violated("an alarm's moment is past, and its epoch did not come")
         if left:
             violated(f"these were accepted and never processed: {[each.object.key for each in left]}")
         taken = Counter(
@@ -235,7 +237,7 @@ class Watch:
                 run_task(cloud.plan, stores, task, "replay")
                 key = result_key(record.pipeline, task)
                 results.append(TaskResult.decode(key, state.get(key)))
-        replayed = build_manifest(record, previous, results)
+        replayed = build_manifest(record, cloud.plan.source.rule(), previous, results)
         if _content(replayed) != _content(committed):
             cloud.universe.violated(
                 f"epoch {record.epoch} replayed is {_content(replayed)}, and was {_content(committed)}"

@@ -65,7 +65,7 @@ class Line:
     Attributes:
         function: The function that the process runs; its role's rights are compared with its calls.
         deadline: When the process is ended, whatever it does.
-        may_write: Whether it may change state or output; not if it was deployed with another pipeline.
+        may_write: Whether it may change or start anything; not if it was deployed with another pipeline.
     """
 
     universe: Universe
@@ -91,7 +91,7 @@ class Line:
         """
         universe, what = self.universe, f"{store} {operation} {key}"
         universe.calls.add((self.function, store, operation, key))
-        if not self.may_write and operation in _WRITES and store in ("state", "output"):
+        if not self.may_write and operation in _WRITES:
             universe.violated(f"{self.process.name}, of an incompatible pipeline, writes {store}/{key}")
         strikes = universe.chaos.strikes if self.process.may_fail else _never
         self._pause(strikes, f"before {what}")
@@ -134,7 +134,7 @@ class Line:
             universe.scheduler.kill(self.process)
 
 
-_WRITES = ("put", "put_if_absent", "delete")
+_WRITES = ("put", "put_if_absent", "delete", "update", "start", "set")
 
 
 def _never(fault: str) -> bool:
@@ -281,6 +281,10 @@ class SimulatedTable:
         """See `Table.get`."""
         return self._line.call("table", "get", key, lambda: self._rows.get(key))
 
+    def get_many(self, keys: Sequence[str]) -> dict[str, Row]:
+        """See `Table.get_many`."""
+        return self._line.call("table", "get_many", f"{len(keys)} rows", lambda: self._rows.get_many(keys))
+
     def query(self, prefix: str, limit: int, *, last: bool = False) -> list[tuple[str, Row]]:
         """See `Table.query`."""
         return self._line.call("table", "query", prefix, lambda: self._rows.query(prefix, limit, last=last))
@@ -314,6 +318,28 @@ def _operation(write: Write) -> str:
 
 def _lost() -> None:
     raise ConditionFailed("the write was done, and tried again")
+
+
+class SimulatedAlarms:
+    """Alarms, as one process sets them.
+
+    Args:
+        ring: Has an alarm go off after some microseconds.
+    """
+
+    def __init__(self, line: Line, ring: Callable[[int, int], None]) -> None:
+        self._line = line
+        self._ring = ring
+
+    def set(self, moment: int, now: int) -> None:
+        """See `Alarms.set`."""
+        self._line.call(
+            "alarms",
+            "set",
+            str(moment),
+            lambda: self._ring(moment, max(0, moment - now)),
+            lost_to_itself=None,
+        )
 
 
 class SimulatedClock:

@@ -161,6 +161,10 @@ class Simulation:
             left = [each for each in left if each.moment > cloud.broken_at and not self.faults.skew]
         if left and not cloud.given_up:
             universe.violated(f"a wake-up was lost: nothing runs, and {len(left)} objects wait")
+        # An alarm that somebody set whose clock is wrong may come before its time by the other clocks.
+        excused = cloud.broken or cloud.given_up or self.faults.skew
+        if cloud.head and cloud.head.alarm <= scheduler.moment and not excused:
+            universe.violated("an alarm was lost: nothing runs, and its moment is past")
 
     def _healed(self, cloud: Cloud, watch: Watch) -> None:
         universe, scheduler = self._universe, self._universe.scheduler

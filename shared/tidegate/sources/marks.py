@@ -1,0 +1,72 @@
+"""Mark objects: what a producer says about how far event time is complete."""
+
+import json
+
+from tidegate.frontier import MARK
+from tidegate.limits import MARK_BYTES
+from tidegate.sources.iso8601 import parse_datetime
+from tidegate.timestamps import MAX, MIN, iso
+from tidegate.watermarks import WatermarkPolicy
+
+
+def is_mark(key: str) -> bool:
+    """Whether an input object is a mark, by its name."""
+    return key.lower().endswith(MARK)
+
+
+def producer_of(key: str) -> str:
+    """The producer whose mark an object is: its name without the suffix, whatever folder it lies in.
+
+    Example:
+        >>> producer_of("scores/2026/01/web.watermark")
+        'web'
+    """
+    return key.rsplit("/", maxsplit=1)[-1][: -len(MARK)]
+
+
+def read_mark(key: str, data: bytes, policy: WatermarkPolicy, now: int) -> int:
+    """The watermark that a mark object states, microseconds.
+
+    Args:
+        key: Its key.
+        data: Its content.
+        policy: Of the source.
+        now: The time from which it is counted how far ahead it may lie, microseconds.
+
+    Raises:
+        ValueError: It is no mark that this policy takes, with the reason for its dead letter.
+
+    Example:
+        >>> from tidegate.watermarks import Marks
+        >>> read_mark("scores/web.watermark", b'{"watermark": 60000000}', Marks(), now=0)
+        60000000
+    """
+    producers, producer = policy.rule().producers, producer_of(key)
+    if producers and producer not in producers:
+        raise ValueError(f"the source declares no producer {producer!r}; it has {', '.join(producers)}")
+    if len(data) > MARK_BYTES:
+        raise ValueError(f"a mark has at most {MARK_BYTES:,} bytes, and this has {len(data):,}")
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        raise ValueError("the mark is no JSON") from None
+    stated = body.get("watermark") if isinstance(body, dict) else None
+    if isinstance(stated, bool) or not isinstance(stated, int | str):
+        raise ValueError('the mark has no "watermark" that is an ISO 8601 text or microseconds since 1970')
+    moment = _moment(stated)
+    if policy.latest(now) < moment < MAX:
+        raise ValueError(
+            f"the mark {iso(moment)} is after {iso(policy.latest(now))}, further ahead than max_ahead allows"
+        )
+    return moment
+
+
+def _moment(stated: int | str) -> int:
+    if isinstance(stated, str):
+        try:
+            return parse_datetime(stated, "us")
+        except ValueError as error:
+            raise ValueError(f"the mark's watermark {error}") from None
+    if not MIN <= stated <= MAX:
+        raise ValueError("the mark's watermark is outside of the years 1 to 9999")
+    return stated
