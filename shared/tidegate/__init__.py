@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         top,
         var,
     )
+    from tidegate.calendar_windows import CalendarWindows
+    from tidegate.custom_windows import CustomWindows
     from tidegate.errors import PipelineError, TidegateError
     from tidegate.pipeline import Pipeline, Stream
     from tidegate.readers import read_csv, read_json, read_parquet
@@ -43,7 +45,7 @@ if TYPE_CHECKING:
         Repeatedly,
     )
     from tidegate.watermarks import BoundedDelay, Idle, Marks, Perfect
-    from tidegate.windows import FixedWindows, GlobalWindows, Sessions, SlidingWindows
+    from tidegate.windows import FixedWindows, GlobalWindows, Sessions, SlidingWindows, merge_overlapping
 
 __version__ = "0.1.0"
 
@@ -68,6 +70,8 @@ _HOME = {
         "top",
         "var",
     ),
+    "tidegate.calendar_windows": ("CalendarWindows",),
+    "tidegate.custom_windows": ("CustomWindows",),
     "tidegate.errors": ("PipelineError", "TidegateError"),
     "tidegate.pipeline": ("Pipeline", "Stream"),
     "tidegate.readers": ("read_csv", "read_json", "read_parquet"),
@@ -76,7 +80,7 @@ _HOME = {
         *("AlignedDelay", "Never", "OrFinally", "Repeatedly"),
     ),
     "tidegate.watermarks": ("BoundedDelay", "Idle", "Marks", "Perfect"),
-    "tidegate.windows": ("FixedWindows", "GlobalWindows", "Sessions", "SlidingWindows"),
+    "tidegate.windows": ("FixedWindows", "GlobalWindows", "Sessions", "SlidingWindows", "merge_overlapping"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -92,6 +96,8 @@ __all__ = [
     "AfterWatermark",
     "AlignedDelay",
     "BoundedDelay",
+    "CalendarWindows",
+    "CustomWindows",
     "FixedWindows",
     "GlobalWindows",
     "Idle",
@@ -117,6 +123,7 @@ __all__ = [
     "last",
     "max",
     "mean",
+    "merge_overlapping",
     "min",
     "quantile",
     "read_csv",
