@@ -253,8 +253,9 @@ class OrFinally:
     """Fires as its trigger does, until `until` is ready: then it fires a last time and is finished.
 
     `until` sees all elements, whatever fires meanwhile: `OrFinally(Repeatedly(AfterCount(2)),
-    AfterCount(10))` ends with the tenth element. It also finishes if its trigger does. When sessions merge,
-    so do both parts.
+    AfterCount(10))` ends with the tenth element. It also finishes if its trigger does. A last firing without
+    elements that wait for it, as it can be by the clock, gives no pane. When sessions merge, so do both
+    parts.
 
     Raises:
         PipelineError: One of them is no trigger.

@@ -95,7 +95,8 @@ class Step:
         layers: Columns that the other expressions look at, and later layers at those before them: to be
             added to the frame one layer after the other, and dropped in the end.
         ready: Whether it would fire (Boolean).
-        shows: Whether that firing asks for a pane (Boolean); never true where `ready` is not.
+        shows: Whether that firing asks for a pane (Boolean); never true where `ready` is not. It does if
+            elements wait for one, and if it is the on-time firing of a trigger that always wants its pane.
         finished: Whether it is finished once it has fired (Boolean; says nothing where it does not fire).
         after: The trigger's state columns after the epoch, from whether it fires and from whether it
             begins anew whatever it does (both Boolean).
