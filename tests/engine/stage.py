@@ -48,7 +48,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.plan = compile_plan(tg.Pipeline("p", self.grouped.write_json("out")))
-        assert self.plan.grouping and self.plan.reduce
+        assert self.plan.grouping
         self.grouping = self.plan.grouping
         self.state = pl.DataFrame(schema=state_schema(self.grouping))
         self.dead: list[dict[str, Any]] = []
@@ -57,7 +57,7 @@ class Stage:
         self, *files: Sequence[dict[str, Any]], watermark: float | None = None, close: bool = False
     ) -> list[dict[str, Any]]:
         """An epoch with a map task for each file, which moves the watermark to a second; its panes."""
-        assert self.plan.reduce
+        (stage,) = self.plan.reduces
         after = MAX if close else self.watermark if watermark is None else round(watermark * SECOND)
         partials = []
         for rows in files:
@@ -70,7 +70,7 @@ class Stage:
             self.counters.update(mapped.counters)
             self.dead += mapped.dead.entries
         times = Times(self.watermark, after, self.now)
-        reduced = reduce_epoch(self.plan.reduce, self.grouping, self.state, partials, times)
+        reduced = reduce_epoch(stage, self.grouping, self.state, partials, times)
         assert dict(reduced.state.schema) == state_schema(self.grouping)
         self.state, self.watermark, self.panes = reduced.state, after, reduced.rows
         self.due, self.alarm = reduced.due, reduced.alarm

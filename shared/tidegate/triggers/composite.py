@@ -203,8 +203,11 @@ class AfterEach:
     def outlook(self) -> Outlook:
         """It fires as its first part, finishes as the last one that does, and waits as each of them."""
         outlooks = [part.outlook for part in self.parts]
+        lasting = (number for number, each in enumerate(outlooks) if each.finishes is not Earliest.ANY_TIME)
+        # What follows a part that lasts until the end has its turn behind the end only.
+        before_end = outlooks[: next(lasting, len(outlooks)) + 1]
         return Outlook(
-            outlooks[0].fires, max(each.finishes for each in outlooks), max(each.waits for each in outlooks)
+            outlooks[0].fires, max(each.finishes for each in outlooks), max(each.waits for each in before_end)
         )
 
     def state(self, path: str) -> State:

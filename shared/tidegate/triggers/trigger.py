@@ -28,8 +28,8 @@ class Outlook:
     Attributes:
         fires: When it can fire for the first time.
         finishes: When it can finish, after which its window is closed to further elements.
-        waits: What it may come to wait for before it fires again, at the most: a trigger that fires once
-            and from then on only at the end of the window waits for that end.
+        waits: What it may come to wait for before it fires again, at the most, while the watermark is
+            before the window's end: a trigger that fires once and then only at the end waits for that end.
     """
 
     fires: Earliest
