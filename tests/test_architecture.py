@@ -367,8 +367,12 @@ def test_the_state_machine_has_the_states_of_the_coordinator() -> None:
     assert decided == expected
     assert TRANSITIONS[State.EPOCH] == {Event.DONE: State.COMMIT}
     assert following(small) == TRANSITIONS[State.COMMIT][Event.DONE].value
-    for state in (State.MAP, State.REDUCE, State.COMMIT, State.RECONCILE, State.SWEEP):
+    for state in (State.MAP, State.NEXT_STAGE, State.COMMIT, State.RECONCILE, State.SWEEP):
         assert following(state.value) == TRANSITIONS[state][Event.DONE].value
+    staged = states[following(State.REDUCE.value)]
+    assert staged["Default"] == TRANSITIONS[State.REDUCE][Event.DONE].value
+    (more,) = staged["Choices"]
+    assert more["Next"] == TRANSITIONS[State.REDUCE][Event.MORE].value
     first = definition["StartAt"]
     assert State.PLAN.value in (first, following(first))
 

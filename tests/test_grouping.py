@@ -1,5 +1,6 @@
 """Key, windows, trigger and aggregates together: what makes sense, and what is refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -30,6 +31,14 @@ def stream() -> tg.Stream:
 
 def windowed() -> tg.Stream:
     return stream().window(tg.FixedWindows("2m"))
+
+
+def regrouped(accumulation: Any, trigger: Any, times: int = 2) -> tg.Stream:
+    built = stream()
+    for _ in range(times):
+        windows = built.window(tg.FixedWindows("2m")).trigger(trigger).accumulate(accumulation)
+        built = windows.group_by("team").agg(games=tg.count())
+    return built
 
 
 def test_panes_have_key_window_values_and_the_panes_own_columns() -> None:
@@ -114,9 +123,19 @@ def agg(**aggregates: Any) -> Any:
             r"the key rate is a Float64.*cast it, for instance with pl\.col\('rate'\)",
         ),
         (lambda: group("tags").agg(n=tg.count()), r"the key tags is a List\(String\)"),
-        (lambda: agg(n=tg.count()).window(tg.FixedWindows("2m")), "window: it comes after agg.*Window once"),
-        (lambda: agg(n=tg.count()).group_by("team"), "group_by: it comes after agg"),
-        (lambda: agg(n=tg.count()).trigger(DEFAULT_TRIGGER), "trigger: it comes after agg"),
+        (
+            lambda: agg(n=tg.count()).group_by("team"),
+            r"group_by: no window is set.*window\(\.\.\.\) once more",
+        ),
+        (lambda: agg(n=tg.count()).trigger(DEFAULT_TRIGGER), r"trigger: no window is set.*once more"),
+        (
+            lambda: regrouped(tg.ACCUMULATING, tg.Repeatedly(tg.AfterCount(1))),
+            r"group_by: the panes before it are accumulating.*ACCUMULATING_AND_RETRACTING",
+        ),
+        (
+            lambda: regrouped(tg.ACCUMULATING, tg.AfterWatermark(), times=9),
+            "the pipeline groups 8 times already",
+        ),
         (
             lambda: windowed().trigger(tg.AfterCount(2)).group_by("team"),
             r"trigger\(AfterCount\(2\)\): it can finish",
@@ -143,6 +162,68 @@ def test_an_unsafe_trigger_may_be_allowed(trigger: Any) -> None:
     late.trigger(trigger, allow_unsafe_trigger=True).group_by("team")
 
 
+REPEATED = tg.Repeatedly(tg.AfterCount(2))
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        REPEATED,
+        tg.Repeatedly(tg.AlignedDelay("1m")),
+        tg.Repeatedly(tg.AfterAny(tg.AfterCount(9), tg.AfterProcessingTime("1m"), tg.AfterWatermark())),
+        tg.AfterEach(tg.AfterCount(1), REPEATED),
+        tg.OrFinally(REPEATED, tg.Never()),
+    ],
+    ids=lambda each: each.describe(),
+)
+def test_what_never_finishes_and_needs_no_watermark_is_safe_everywhere(trigger: Any) -> None:
+    for window_fn in (tg.FixedWindows("2m"), tg.Sessions("1m"), tg.GlobalWindows()):
+        stream().window(window_fn, allowed_lateness="1h").trigger(trigger).group_by("team")
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        tg.AfterWatermark(early=REPEATED),
+        tg.AfterAll(tg.AfterWatermark(), tg.AfterProcessingTime("1m")),
+        tg.AfterAny(tg.AfterWatermark(), tg.Never()),
+        tg.AfterEach(tg.AfterCount(1), tg.AfterWatermark()),
+        tg.OrFinally(REPEATED, tg.AfterWatermark()),
+    ],
+    ids=lambda each: each.describe(),
+)
+def test_what_finishes_at_the_end_of_the_window_is_safe_unless_lateness_is_allowed(trigger: Any) -> None:
+    windowed().trigger(trigger).group_by("team")
+    with pytest.raises(PipelineError, match="late elements within the allowed lateness of 1s would be lost"):
+        stream().window(tg.FixedWindows("2m"), allowed_lateness="1s").trigger(trigger).group_by("team")
+
+
+@pytest.mark.parametrize(
+    ("trigger", "message"),
+    [
+        (
+            DEFAULT_TRIGGER,
+            r"it can never fire: BoundedDelay\(.*\) never reaches the end of the global window",
+        ),
+        (tg.AfterEach(tg.AfterCount(1), DEFAULT_TRIGGER), "it can come to never fire again: BoundedDelay"),
+    ],
+)
+def test_what_waits_for_the_end_of_the_global_window_is_safe_if_the_source_ends(
+    trigger: Any, message: str
+) -> None:
+    bounded = replace(stream(), source=replace(stream().source, watermark=tg.Perfect()))
+
+    bounded.window(tg.GlobalWindows()).trigger(trigger).group_by("team")
+    with pytest.raises(PipelineError, match=message):
+        stream().window(tg.GlobalWindows()).trigger(trigger).group_by("team")
+
+
+def test_nothing_is_late_for_the_global_window() -> None:
+    early = tg.AfterWatermark(early=tg.AfterCount(1))
+
+    stream().window(tg.GlobalWindows(), allowed_lateness="1h").trigger(early).group_by("team")
+
+
 def test_expiry_is_the_end_and_the_lateness_and_never_overflows() -> None:
     ends = pl.DataFrame({"end": [100, MAX - 60, MAX - 1, MAX]})
 
@@ -157,12 +238,12 @@ def test_expiry_is_the_end_and_the_lateness_and_never_overflows() -> None:
 
 def test_a_stream_is_immutable() -> None:
     base = windowed()
-    windowing, before = base.windowing, base.before
+    windowing, before = base.windowing, base.steps
     base.trigger(tg.Repeatedly(tg.AfterCount(1))).accumulate(tg.ACCUMULATING)
     base.filter(pl.col("score") > 0)
 
     assert base.windowing is windowing
-    assert base.before is before
+    assert base.steps is before
 
 
 @pytest.mark.parametrize("name", ["", "-a", "a b", "ä", "a/b", "x" * 64, 3])

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,8 @@ def test_narrow_steps_fuse_and_a_grouping_cuts() -> None:
         ("reduce", Dependency.WIDE),
     ]
     assert [len(stage.steps) for stage in grouped.stages] == [1, 1]
-    assert grouped.map.combine is grouped.grouping is grouped.reduce.reduce  # type: ignore[union-attr]
-    assert grouped.outline().shuffles
+    assert grouped.map.combine is grouped.grouping is grouped.reduces[0].reduce
+    assert grouped.outline().shuffles == 1
 
 
 def test_without_a_grouping_there_is_one_stage() -> None:
@@ -74,8 +75,25 @@ def test_without_a_grouping_there_is_one_stage() -> None:
     )
 
     assert [stage.name for stage in narrow.stages] == ["map"]
-    assert narrow.reduce is narrow.grouping is None
-    assert not narrow.outline().shuffles
+    assert narrow.reduces == ()
+    assert narrow.grouping is None
+    assert narrow.outline().shuffles == 0
+
+
+def test_each_grouping_cuts() -> None:
+    def by_hour(panes: tg.Stream) -> tg.Stream:
+        hours = panes.filter(pl.col("window_end").is_not_null()).window(tg.FixedWindows("1h"))
+        return hours.group_by(hour=pl.col("window_start").dt.hour()).agg(panes=tg.count()).select("hour")
+
+    twice = plan(after=by_hour, accumulation=tg.DISCARDING)
+    assert [(stage.name, len(stage.steps)) for stage in twice.stages] == [
+        ("map", 1),
+        ("reduce", 1),
+        ("reduce-2", 1),
+    ]
+    assert twice.outline().shuffles == 2
+    assert all(stage.combine is behind.reduce for stage, behind in pairwise(twice.stages))
+    assert "stage 2: reduce-2 (wide dependency)" in twice.explain()
 
 
 def test_whether_python_functions_are_called() -> None:

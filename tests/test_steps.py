@@ -46,7 +46,7 @@ def panes() -> tg.Stream:
 
 
 def steps(built: tg.Stream) -> tuple[NarrowStep, ...]:
-    return built.after or built.before
+    return built.steps
 
 
 def through(built: tg.Stream, frame: pl.DataFrame) -> pl.DataFrame:

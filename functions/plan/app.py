@@ -1,4 +1,4 @@
-"""Freezes the next epoch, or releases the lease."""
+"""Freezes the next epoch, names the tasks of its next stage, or releases the lease."""
 
 import os
 from typing import Any
@@ -19,6 +19,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if event["action"] == "release":
         metrics.add_metric("ReleasedLeases", "Count", 1)
         return control.release(execution)
+    if event["action"] == "stage":
+        return control.next_stage(event["epoch"], event["stage"], event["later"], event["history"])
     answer = control.plan(execution, event["history"])
     metrics.add_metric("PlannedEpochs", "Count", 1 if "epoch" in answer else 0)
     logger.info("planned", action=answer["action"], epoch=answer.get("epoch"))

@@ -7,11 +7,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tidegate.accumulation import ACCUMULATING, ACCUMULATING_AND_RETRACTING, DISCARDING
+    from tidegate.accumulation import (
+        ACCUMULATING,
+        ACCUMULATING_AND_RETRACTING,
+        DISCARDING,
+    )
     from tidegate.aggregates import (
+        CombineFn,
         all,
         any,
+        approx_count_distinct,
+        approx_quantile,
         collect,
+        combine,
         count,
         count_distinct,
         first,
@@ -20,26 +28,73 @@ if TYPE_CHECKING:
         mean,
         min,
         quantile,
+        reduce,
         std,
         sum,
         top,
         var,
     )
-    from tidegate.errors import PipelineError, TidegateError
-    from tidegate.pipeline import Pipeline, Stream
-    from tidegate.readers import read_csv, read_json, read_parquet
-    from tidegate.triggers import AfterCount, AfterWatermark, Repeatedly
-    from tidegate.watermarks import BoundedDelay, Idle, Marks, Perfect
-    from tidegate.windows import FixedWindows, GlobalWindows, Sessions, SlidingWindows
+    from tidegate.calendar_windows import (
+        CalendarWindows,
+    )
+    from tidegate.custom_windows import (
+        CustomWindows,
+    )
+    from tidegate.errors import (
+        PipelineError,
+        TidegateError,
+    )
+    from tidegate.pipeline import (
+        Pipeline,
+        Stream,
+    )
+    from tidegate.readers import (
+        read_csv,
+        read_json,
+        read_parquet,
+    )
+    from tidegate.triggers import (
+        AfterAll,
+        AfterAny,
+        AfterCount,
+        AfterEach,
+        AfterProcessingTime,
+        AfterWatermark,
+        AlignedDelay,
+        Never,
+        OrFinally,
+        Repeatedly,
+    )
+    from tidegate.watermarks import (
+        BoundedDelay,
+        Idle,
+        Marks,
+        Perfect,
+    )
+    from tidegate.windows import (
+        FixedWindows,
+        GlobalWindows,
+        Sessions,
+        SlidingWindows,
+        merge_overlapping,
+    )
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "tidegate.accumulation": ("ACCUMULATING", "ACCUMULATING_AND_RETRACTING", "DISCARDING"),
+    "tidegate.accumulation": (
+        "ACCUMULATING",
+        "ACCUMULATING_AND_RETRACTING",
+        "DISCARDING",
+    ),
     "tidegate.aggregates": (
+        "CombineFn",
         "all",
         "any",
+        "approx_count_distinct",
+        "approx_quantile",
         "collect",
+        "combine",
         "count",
         "count_distinct",
         "first",
@@ -48,17 +103,52 @@ _HOME = {
         "mean",
         "min",
         "quantile",
+        "reduce",
         "std",
         "sum",
         "top",
         "var",
     ),
-    "tidegate.errors": ("PipelineError", "TidegateError"),
-    "tidegate.pipeline": ("Pipeline", "Stream"),
-    "tidegate.readers": ("read_csv", "read_json", "read_parquet"),
-    "tidegate.triggers": ("AfterCount", "AfterWatermark", "Repeatedly"),
-    "tidegate.watermarks": ("BoundedDelay", "Idle", "Marks", "Perfect"),
-    "tidegate.windows": ("FixedWindows", "GlobalWindows", "Sessions", "SlidingWindows"),
+    "tidegate.calendar_windows": ("CalendarWindows",),
+    "tidegate.custom_windows": ("CustomWindows",),
+    "tidegate.errors": (
+        "PipelineError",
+        "TidegateError",
+    ),
+    "tidegate.pipeline": (
+        "Pipeline",
+        "Stream",
+    ),
+    "tidegate.readers": (
+        "read_csv",
+        "read_json",
+        "read_parquet",
+    ),
+    "tidegate.triggers": (
+        "AfterAll",
+        "AfterAny",
+        "AfterCount",
+        "AfterEach",
+        "AfterProcessingTime",
+        "AfterWatermark",
+        "AlignedDelay",
+        "Never",
+        "OrFinally",
+        "Repeatedly",
+    ),
+    "tidegate.watermarks": (
+        "BoundedDelay",
+        "Idle",
+        "Marks",
+        "Perfect",
+    ),
+    "tidegate.windows": (
+        "FixedWindows",
+        "GlobalWindows",
+        "Sessions",
+        "SlidingWindows",
+        "merge_overlapping",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -66,13 +156,23 @@ __all__ = [
     "ACCUMULATING",
     "ACCUMULATING_AND_RETRACTING",
     "DISCARDING",
+    "AfterAll",
+    "AfterAny",
     "AfterCount",
+    "AfterEach",
+    "AfterProcessingTime",
     "AfterWatermark",
+    "AlignedDelay",
     "BoundedDelay",
+    "CalendarWindows",
+    "CombineFn",
+    "CustomWindows",
     "FixedWindows",
     "GlobalWindows",
     "Idle",
     "Marks",
+    "Never",
+    "OrFinally",
     "Perfect",
     "Pipeline",
     "PipelineError",
@@ -83,18 +183,23 @@ __all__ = [
     "TidegateError",
     "all",
     "any",
+    "approx_count_distinct",
+    "approx_quantile",
     "collect",
+    "combine",
     "count",
     "count_distinct",
     "first",
     "last",
     "max",
     "mean",
+    "merge_overlapping",
     "min",
     "quantile",
     "read_csv",
     "read_json",
     "read_parquet",
+    "reduce",
     "std",
     "sum",
     "top",

@@ -5,13 +5,13 @@ from typing import Final
 
 import polars as pl
 
-from tidegate.accumulation import DISCARDING, Accumulation
+from tidegate.accumulation import ACCUMULATING, DISCARDING, Accumulation
 from tidegate.aggregates import BoundAggregate
 from tidegate.errors import PipelineError
 from tidegate.expressions import describe_expression
 from tidegate.panes import Timestamp
 from tidegate.timestamps import MAX, duration_text
-from tidegate.triggers import DEFAULT_TRIGGER, Finish, Trigger
+from tidegate.triggers import DEFAULT_TRIGGER, Earliest, Trigger
 from tidegate.watermarks import WatermarkPolicy
 from tidegate.windows import AlignedWindows, GlobalWindows, PlacedWindows, SlidingWindows, WindowFn
 
@@ -42,24 +42,42 @@ class Windowing:
         """
         if self.allow_unsafe_trigger:
             return
-        label = f"trigger({self.trigger.describe()})"
-        if self.trigger.finish is Finish.ANY_TIME:
+        label, outlook = f"trigger({self.trigger.describe()})", self.trigger.outlook
+        # The global window is past its end only when the source is, and then nothing is late.
+        everything = isinstance(self.window_fn, GlobalWindows)
+        if outlook.fires is Earliest.NEVER:
+            raise PipelineError(
+                label,
+                "it can never fire, whatever comes",
+                "Give a trigger that can, or pass allow_unsafe_trigger=True if the closing pane of a window "
+                "that expires is all you want.",
+            )
+        if outlook.finishes is Earliest.ANY_TIME:
             raise PipelineError(
                 label,
                 "it can finish while elements still come, which would then be lost",
                 "Wrap it in Repeatedly(...), or pass allow_unsafe_trigger=True.",
             )
-        if self.trigger.finish is Finish.AT_END_OF_WINDOW and self.allowed_lateness > 0:
+        if outlook.finishes is Earliest.AT_END_OF_WINDOW and self.allowed_lateness > 0 and not everything:
             raise PipelineError(
                 label,
-                f"it finishes at the end of the window, and late elements within the allowed lateness of "
+                f"it can finish at the end of the window, and late elements within the allowed lateness of "
                 f"{duration_text(self.allowed_lateness)} would be lost",
-                "Add a late part, such as late=AfterCount(1), or pass allow_unsafe_trigger=True.",
+                "Add a late part, such as late=AfterCount(1), to an AfterWatermark that has none, wrap the "
+                "whole in Repeatedly(...), or pass allow_unsafe_trigger=True.",
             )
-        if self.trigger.needs_watermark and isinstance(self.window_fn, GlobalWindows) and not watermark.ends:
+        if outlook.waits is Earliest.NEVER:
             raise PipelineError(
                 label,
-                f"it can never fire: {watermark.describe()} never reaches the end of the global window",
+                "it can come to a part that can never fire, and would hold all further elements back",
+                "Leave that part out, or pass allow_unsafe_trigger=True if the closing pane of a window that "
+                "expires is enough for them.",
+            )
+        if outlook.waits is Earliest.AT_END_OF_WINDOW and everything and not watermark.ends:
+            never = "never fire" if outlook.fires is Earliest.AT_END_OF_WINDOW else "come to never fire again"
+            raise PipelineError(
+                label,
+                f"it can {never}: {watermark.describe()} never reaches the end of the global window",
                 "Use Repeatedly(AfterCount(n)) or an early part, or pass allow_unsafe_trigger=True if every "
                 "run is drained.",
             )
@@ -79,6 +97,13 @@ class Windowing:
         if isinstance(self.window_fn, AlignedWindows | SlidingWindows):
             return self.window_fn.end(pl.col(start))
         return pl.col(end)
+
+    @property
+    def repeats_elements(self) -> bool:
+        """Whether an element may be in several panes of its window, with nothing to take it back."""
+        outlook = self.trigger.outlook
+        fires_once = outlook.fires is outlook.finishes is Earliest.AT_END_OF_WINDOW
+        return self.accumulation is ACCUMULATING and not fires_once
 
     def expiry(self, end: pl.Expr) -> pl.Expr:
         """The last watermark at which a window's state is kept, from its end (Int64 microseconds).
@@ -108,12 +133,14 @@ class Grouping:
 
     Attributes:
         derived: The keys that are no columns of the stream, as row-by-row expressions.
+        sign: 1 for an element that is inserted and -1 for one that is taken back; None if none is.
     """
 
     keys: dict[str, pl.DataType]
     windowing: Windowing
     aggregates: tuple[BoundAggregate, ...]
     derived: tuple[pl.Expr, ...] = ()
+    sign: pl.Expr | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in self.keys.items():

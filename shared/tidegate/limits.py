@@ -18,6 +18,9 @@ MAP_TASK_BYTES = 32 * 1024 * 1024
 MAX_TASKS = 40
 """Tasks of one stage at most: the width of an inline Step Functions Map."""
 
+MAX_SHUFFLES = 8
+"""Groupings of one pipeline at most, one behind the other."""
+
 MAX_AHEAD = "1d"
 """How far past processing time an event time may lie before the record is a dead letter."""
 

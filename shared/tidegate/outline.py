@@ -29,6 +29,13 @@ COMPRESSED = (".gz", ".zst")
 _UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".swp")
 
 
+def stage_name(number: int) -> str:
+    """The name of a plan's stage, by its number: `map`, `reduce`, `reduce-2`, `reduce-3` and so on."""
+    if number < 2:
+        return ("map", "reduce")[number]
+    return f"reduce-{number}"
+
+
 @dataclass(frozen=True)
 class Outline:
     """What the coordinator knows of a plan.
@@ -40,7 +47,7 @@ class Outline:
         kind: The format of the input files.
         prefix: The folder of the input files.
         sink: The folder of the output files.
-        shuffles: Whether a reduce stage follows the map stage.
+        shuffles: How many reduce stages follow the map stage, one behind the other.
         watermark: How the source's watermark follows from what inputs say.
     """
 
@@ -50,7 +57,7 @@ class Outline:
     kind: str
     prefix: str
     sink: str
-    shuffles: bool
+    shuffles: int
     watermark: WatermarkRule = field(default_factory=WatermarkRule)
 
     def takes(self, key: str) -> bool:

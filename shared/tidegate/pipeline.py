@@ -11,13 +11,15 @@ from typing import Any, Literal
 
 import polars as pl
 
+from tidegate.accumulation import ACCUMULATING_AND_RETRACTING as RETRACTING
 from tidegate.accumulation import Accumulation
-from tidegate.aggregates import Aggregate
+from tidegate.aggregates import Aggregate, BoundAggregate, CombineFn, combine, reduce
+from tidegate.aggregates.whole_rows import bind_fields, row_without
 from tidegate.errors import PipelineError
-from tidegate.expressions import HIDDEN
 from tidegate.function_steps import FilterFunction, FlatMap, Row
 from tidegate.grouping import Grouping, Windowing
-from tidegate.panes import PANE_COLUMNS, PANE_SCHEMA, Timestamp
+from tidegate.limits import MAX_SHUFFLES
+from tidegate.panes import OP, PANE_COLUMNS, Op, Timestamp, check_value_names, schema_of_panes
 from tidegate.schema import UserSchema, declared_schema
 from tidegate.sinks.sink import Sink
 from tidegate.sources.source import Source, check_prefix
@@ -30,6 +32,14 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 
 @dataclass(frozen=True, eq=False)
+class Shuffle:
+    """A wide step, and the narrow ones between it and the wide step before it."""
+
+    steps: tuple[NarrowStep, ...]
+    grouping: Grouping
+
+
+@dataclass(frozen=True, eq=False)
 class Stream:
     """Rows of one schema on their way from a source to a sink.
 
@@ -39,10 +49,9 @@ class Stream:
 
     source: Source
     schema: Mapping[str, pl.DataType]
-    before: tuple[NarrowStep, ...] = ()
+    shuffles: tuple[Shuffle, ...] = ()
+    steps: tuple[NarrowStep, ...] = ()
     windowing: Windowing | None = None
-    grouping: Grouping | None = None
-    after: tuple[NarrowStep, ...] = ()
 
     # What happens to single rows
 
@@ -126,7 +135,6 @@ class Stream:
         Example:
             >>> scores.window(tg.Sessions("10m"), allowed_lateness="1h")  # doctest: +SKIP
         """
-        self._not_after_agg("window")
         _check("window", window_fn, "describe", "Give windows, such as FixedWindows('2m').")
         lateness = microseconds(allowed_lateness, "window(allowed_lateness=...)")
         if timestamp not in tuple(Timestamp):
@@ -168,6 +176,7 @@ class Stream:
     def group_by(self, *keys: str | pl.Expr, **named: pl.Expr) -> "GroupedStream":
         """The key of the groups: columns or row-by-row expressions. Follow it with `agg`."""
         windowing = self._windowing("group_by")
+        self._check_regrouping()
         expressions = _expressions("group_by", keys, named)
         dtypes = Select("group_by", expressions).schema_after(self.schema)
         windowing.check(self.source.watermark)
@@ -194,17 +203,23 @@ class Stream:
         sink.check(self.schema)
         return Output(self, sink)
 
+    @property
+    def sign(self) -> pl.Expr | None:
+        """1 for a pane that is inserted and -1 for one that takes another back; None if none does."""
+        if not self.shuffles or self.shuffles[-1].grouping.windowing.accumulation is not RETRACTING:
+            return None
+        taken_back = pl.col(OP) == Op.RETRACT.value
+        return pl.when(taken_back).then(pl.lit(-1)).otherwise(pl.lit(1)).cast(pl.Int8)
+
     def _pane_columns(self) -> tuple[str, ...]:
-        return PANE_COLUMNS if self.grouping else ()
+        return PANE_COLUMNS if self.shuffles else ()
 
     def _label(self, verb: str) -> str:
-        return f"step {len(self.before) + len(self.after) + 1} ({verb})"
+        number = len(self.steps) + sum(len(each.steps) for each in self.shuffles) + 1
+        return f"step {number} ({verb})"
 
     def _step(self, step: NarrowStep) -> "Stream":
-        schema = step.schema_after(self.schema)
-        if self.grouping:
-            return replace(self, schema=schema, after=(*self.after, step))
-        return replace(self, schema=schema, before=(*self.before, step))
+        return replace(self, schema=step.schema_after(self.schema), steps=(*self.steps, step))
 
     def _function_step(
         self,
@@ -218,21 +233,29 @@ class Stream:
         step = FlatMap(label, verb, function, columns, _callable(label, original), self._pane_columns())
         return self._step(step)
 
-    def _not_after_agg(self, step: str) -> None:
-        if self.grouping:
+    def _windowing(self, step: str) -> Windowing:
+        if self.windowing is None:
+            again = " once more" if self.shuffles else ""
             raise PipelineError(
                 step,
-                "it comes after agg, and panes cannot be windowed or grouped again yet",
-                "Window once, before group_by(...).agg(...).",
-            )
-
-    def _windowing(self, step: str) -> Windowing:
-        self._not_after_agg(step)
-        if self.windowing is None:
-            raise PipelineError(
-                step, "no window is set", "Call .window(...) before it, such as .window(FixedWindows('2m'))."
+                "no window is set",
+                f"Call .window(...){again} before it, such as .window(FixedWindows('2m')).",
             )
         return self.windowing
+
+    def _check_regrouping(self) -> None:
+        """Refuses to group panes again of which several may hold the same elements, none taking any back."""
+        if len(self.shuffles) == MAX_SHUFFLES:
+            raise PipelineError(
+                "group_by", f"the pipeline groups {MAX_SHUFFLES} times already", "Write to a sink in between."
+            )
+        if self.shuffles and self.shuffles[-1].grouping.windowing.repeats_elements:
+            raise PipelineError(
+                "group_by",
+                "the panes before it are accumulating, and would be counted again with each refinement",
+                "Call .accumulate(ACCUMULATING_AND_RETRACTING) before the first agg, so that each pane takes "
+                "the one before it back; or DISCARDING, so that each holds only what is new.",
+            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,23 +282,56 @@ class GroupedStream:
         """
         if not aggregates:
             raise PipelineError("agg", "nothing is computed", "Give for example total=tg.sum('score').")
-        for name in (*aggregates, *self.keys):
-            if name in PANE_COLUMNS or name.startswith(HIDDEN):
-                raise PipelineError("agg", f"the name {name} belongs to the system", "Choose another name.")
-        for name in aggregates:
-            if name in self.keys:
-                raise PipelineError("agg", f"{name} is already a key column", "Choose another name.")
         for name, aggregate in aggregates.items():
             mend = "Give one of Tidegate's aggregates, such as tg.sum('score')."
             _check(f"agg({name}=...)", aggregate, "bind", mend)
-        schema, replaced = self.stream.schema, [each.meta.output_name() for each in self.derived]
-        bound = tuple(each.bind(name, schema, replaced) for name, each in aggregates.items())
-        grouping = Grouping(self.keys, self.windowing, bound, self.derived)
+        schema, sign = self.stream.schema, self.stream.sign
+        return self._panes(tuple(a.bind(n, schema, self._replaced, sign) for n, a in aggregates.items()))
+
+    def reduce(self, function: Callable[[Row, Row], Row]) -> Stream:
+        """*What* is computed, as one row of all: by a Python function of two rows.
+
+        Args:
+            function: From two rows as `dict`, without the key columns, to one with the same columns; as for
+                `tg.reduce`. The columns that are no keys are the values of the panes.
+
+        Raises:
+            PipelineError: There is no column but the keys, or `function` cannot be called.
+
+        Example:
+            >>> events.select("user", "page").group_by("user").reduce(newer)  # doctest: +SKIP
+        """
+        return self._fields(reduce(row_without("reduce", self.stream.schema, self.keys), function))
+
+    def combine(self, combine_fn: CombineFn) -> Stream:
+        """*What* is computed, as one row of all: by a `CombineFn` whose inputs and outputs are rows.
+
+        Args:
+            combine_fn: From rows as `dict`, without the key columns, to a `pl.Struct` of the panes' columns.
+
+        Raises:
+            PipelineError: There is no column but the keys, or its output is no `pl.Struct`.
+        """
+        return self._fields(combine(row_without("combine", self.stream.schema, self.keys), combine_fn))
+
+    @property
+    def _replaced(self) -> list[str]:
+        return [each.meta.output_name() for each in self.derived]
+
+    def _fields(self, aggregate: Aggregate) -> Stream:
+        bound = bind_fields(aggregate, self.stream.schema, self._replaced, self.stream.sign)
+        return self._panes(bound)
+
+    def _panes(self, bound: tuple[BoundAggregate, ...]) -> Stream:
+        grouping = Grouping(self.keys, self.windowing, bound, self.derived, self.stream.sign)
         values = {each.name: each.dtype for each in bound}
-        panes = dict(PANE_SCHEMA)
-        head = {name: panes.pop(name) for name in ("window_start", "window_end")}
+        check_value_names(values, self.keys)
         return replace(
-            self.stream, grouping=grouping, windowing=None, schema=grouping.keys | head | values | panes
+            self.stream,
+            shuffles=(*self.stream.shuffles, Shuffle(self.stream.steps, grouping)),
+            steps=(),
+            windowing=None,
+            schema=schema_of_panes(grouping.keys, values),
         )
 
 

@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from tidegate.grouping import Grouping
 from tidegate.limits import KEY_GROUPS
-from tidegate.outline import Outline
+from tidegate.outline import Outline, stage_name
 from tidegate.pipeline import Pipeline
 from tidegate.sinks.sink import Sink
 from tidegate.sources.source import Source
@@ -33,7 +33,7 @@ class Stage:
     """Steps between two shuffles.
 
     Attributes:
-        name: `map` or `reduce`.
+        name: `map`, `reduce`, and `reduce-2` and so on where panes are grouped again.
         steps: The narrow steps; in a reduce stage they follow the grouping.
         combine: What the stage combines before it shuffles; None if it ends in the sink.
         reduce: What the stage groups; None if its dependency is narrow.
@@ -61,19 +61,21 @@ class Plan:
         return self.stages[0]
 
     @property
-    def reduce(self) -> Stage | None:
-        """The stage behind the shuffle, if there is one."""
-        return self.stages[1] if len(self.stages) > 1 else None
+    def reduces(self) -> tuple[Stage, ...]:
+        """The stages behind the shuffles."""
+        return self.stages[1:]
 
     @property
     def grouping(self) -> Grouping | None:
-        """The wide step, if there is one."""
+        """The first wide step, if there is one."""
         return self.map.combine
 
     @property
     def calls_python(self) -> bool:
         """Whether a Python function is called for each row, so that threads would wait for each other."""
-        return any(step.is_python for stage in self.stages for step in stage.steps)
+        steps = (step for stage in self.stages for step in stage.steps)
+        aggregates = (each for stage in self.stages if stage.reduce for each in stage.reduce.aggregates)
+        return any(step.is_python for step in steps) or any(each.is_python for each in aggregates)
 
     def meaning(self) -> tuple[str, ...]:
         """What state depends on, one line a step; two plans with the same lines share their state."""
@@ -98,7 +100,7 @@ class Plan:
             kind=self.source.kind,
             prefix=self.source.prefix,
             sink=self.sink.prefix,
-            shuffles=self.reduce is not None,
+            shuffles=len(self.reduces),
             watermark=self.source.rule(),
         )
 
@@ -126,8 +128,16 @@ def compile_plan(pipeline: Pipeline) -> Plan:
         >>> compile_plan(pipeline).explain()  # doctest: +SKIP
     """
     stream, sink = pipeline.output.stream, pipeline.output.sink
-    first = Stage("map", Dependency.NARROW, stream.before, combine=stream.grouping)
-    stages: tuple[Stage, ...] = (first,)
-    if stream.grouping:
-        stages += (Stage("reduce", Dependency.WIDE, stream.after, reduce=stream.grouping),)
-    return Plan(pipeline.name, stream.source, stages, sink)
+    groupings = [each.grouping for each in stream.shuffles]
+    parts = [*(each.steps for each in stream.shuffles), stream.steps]
+    stages = [
+        Stage(
+            name=stage_name(number),
+            dependency=Dependency.WIDE if number else Dependency.NARROW,
+            steps=steps,
+            combine=groupings[number] if number < len(groupings) else None,
+            reduce=groupings[number - 1] if number else None,
+        )
+        for number, steps in enumerate(parts)
+    ]
+    return Plan(pipeline.name, stream.source, tuple(stages), sink)

@@ -89,6 +89,9 @@ class Segment:
         due: The lowest watermark at which one of its windows has something to do, microseconds.
         alarm: The earliest processing time at which one of its triggers asks to be evaluated, microseconds;
             `MAX` if none does.
+        hold: The earliest event time of a pane that its windows still owe, microseconds; the watermark of
+            what follows the grouping does not pass it. `MAX` if they owe none.
+        stage: The number of the stage whose state it is, 1 behind the first shuffle.
     """
 
     ref: ObjectRef
@@ -96,3 +99,5 @@ class Segment:
     rows: int
     due: int
     alarm: int = MAX
+    hold: int = MAX
+    stage: int = 1

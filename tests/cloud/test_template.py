@@ -223,7 +223,7 @@ def test_every_state_is_reached() -> None:
 
 def test_every_task_is_retried_with_backoff_and_jitter() -> None:
     tasks = [state for state in every_state(MACHINE).values() if state["Type"] == "Task"]
-    assert len(tasks) == 8
+    assert len(tasks) == 9
     for task in tasks:
         for retry in task["Retry"]:
             assert retry["BackoffRate"] > 1

@@ -28,11 +28,11 @@ RECORD = EpochRecord(
     accepted="5",
     processed="5",
     previous=("p/epochs/1/manifest.json", "c"),
-    layout=Layout(False, ((0,), (1,)), ((0, 512), (512, 1024))),
+    layout=Layout(False, ((0,), (1,)), ((0, 512), (512, 1024)), 1),
 )
 OLD = Segment(REF, KeyRange(0, 1024), 4, 50)
 PREVIOUS = Manifest(
-    "p", 1, "f", 6, Frontier(100), "4", (OLD,), ("totals/old.json",), {"records": 1}, {"records": 1}
+    "p", 1, "f", 6, Frontier(100), (), "4", (OLD,), ("totals/old.json",), {"records": 1}, {"records": 1}
 )
 
 texts = st.text(max_size=10)

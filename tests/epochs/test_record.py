@@ -56,7 +56,9 @@ def test_a_record_comes_back_whole(record: EpochRecord) -> None:
 
 
 def test_records_sort_by_their_keys() -> None:
-    record = EpochRecord("p", 9, "", (), 0, 0, Frontier(), False, (), "", "", ("", ""), Layout(True, (), ()))
+    record = EpochRecord(
+        "p", 9, "", (), 0, 0, Frontier(), False, (), "", "", ("", ""), Layout(True, (), (), 0)
+    )
     following = dataclasses.replace(record, epoch=10)
     assert record.key == "p/epochs/0000000009/record.json" < following.key
 

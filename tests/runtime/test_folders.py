@@ -80,7 +80,7 @@ def test_a_place_that_cannot_be_written(folders: Folders, place: str) -> None:
 
 def test_output_of_a_manifest_that_is_gone(folders: Folders) -> None:
     names = ("totals/epoch-1.json", "totals/epoch-2.json")
-    manifest = Manifest("p", 2, "f", 0, Frontier(), "", (), names, {}, {})
+    manifest = Manifest("p", 2, "f", 0, Frontier(), (), "", (), names, {}, {})
     assert folders.missing(None) == ()
     assert folders.missing(manifest) == names
     (folders.output / "totals").mkdir(parents=True)

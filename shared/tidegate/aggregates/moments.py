@@ -59,20 +59,22 @@ def _counted(operand: Operand, ddof: int) -> tuple[pl.Expr, tuple[Accumulator, .
     n, mean, squares = (
         pl.col(name) for name in (number.name, operand.column("mean"), operand.column("squares"))
     )
-    # From the mean of one part, so that a part merged with none keeps its own to the last bit.
-    origin = mean.filter(n > 0).first()
-    total = origin + (n * (mean - origin)).filter(n > 0).sum() / n.sum()
-    zero = pl.lit(0.0)
+    # Means are told apart from that of the largest part, so that little cancels out, and a part that is
+    # merged with none keeps its own to the last bit.
+    origin = mean.get(n.arg_max())
+    weighted = (n * (mean - origin)).sum()
+    between = (n * (mean - origin).pow(2)).sum() - weighted.pow(2) / n.sum()
+    nothing, zero = pl.lit(None, dtype=pl.Float64), pl.lit(0.0)
+    average = value.mean()
+    finite = pl.when(average.is_finite()).then(average).when(average.is_not_null()).then(float("nan"))
     accumulators = (
         number,
-        Accumulator(
-            operand.column("mean"), pl.Float64(), value.mean().fill_null(zero), total.fill_null(zero), zero
-        ),
+        Accumulator(operand.column("mean"), pl.Float64(), finite, origin + weighted / n.sum(), nothing),
         Accumulator(
             operand.column("squares"),
             pl.Float64(),
             (value.var(ddof=0) * value.count()).fill_null(zero),
-            (squares + n * (mean - total).pow(2)).filter(n > 0).sum(),
+            squares.sum() + pl.when(n.sum() > 0).then(between).otherwise(zero),
             zero,
         ),
     )

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import polars as pl
 
 from tidegate.aggregates.aggregate import Aggregate, BoundAggregate, Input, Operand, expression
-from tidegate.aggregates.tally import NUMBER
+from tidegate.aggregates.tally import NUMBER, ROW, Entries, present
 from tidegate.aggregates.totals import summable
 from tidegate.aggregates.values import ValueTally
 from tidegate.errors import PipelineError
@@ -42,7 +42,7 @@ def quantile(column: Input, q: float, interpolation: Interpolation = "linear") -
     def build(operand: Operand) -> BoundAggregate:
         summable(operand)
         kept = ValueTally(operand)
-        result = kept.read(_quantile(q, interpolation), pl.Float64())
+        result = kept.read(_between(interpolation), pl.Float64(), prepare=lambda entries: ranked(entries, q))
         return BoundAggregate(operand.name, pl.Float64(), (kept.accumulator,), result)
 
     return Aggregate("quantile", expression(column), build, f", q={q}, {interpolation}")
@@ -58,20 +58,38 @@ def check_quantile(verb: str, q: float) -> None:
         raise PipelineError(f"{verb}(q={q!r})", "it is no number from 0 to 1", "Give 0.5 for the median.")
 
 
-def at(rank: pl.Expr, value: str) -> pl.Expr:
-    """The value at this rank, from 0, of a tally whose entries are sorted."""
-    return pl.col(value).filter(pl.col(NUMBER).cum_sum() > rank).first()
+def ranked(entries: Entries, q: float) -> Entries:
+    """For each tally the values at the quantile's place among its entries, as one row.
+
+    Returns:
+        `ROW`, `place` (from 0, with a fraction), and the values `low` below and `high` above it.
+    """
+    there = present(entries)
+    reached = there.get_column(NUMBER).cum_sum()
+    tallies = (
+        there.with_columns(before=reached - there.get_column(NUMBER))
+        .group_by(ROW, maintain_order=True)
+        .agg(pl.col("before").first(), place=(pl.col(NUMBER).sum() - 1) * q)
+    )
+
+    def at(place: pl.Expr) -> pl.Series:
+        # Numbers rise through all tallies, so that one search finds the entries of all of them.
+        wanted = tallies.select(pl.col("before") + place.cast(pl.Int64)).to_series()
+        return there.get_column("value").gather(reached.search_sorted(wanted, side="right"))
+
+    place = pl.col("place")
+    return tallies.select(ROW, "place").with_columns(low=at(place.floor()), high=at(place.ceil()))
 
 
-def _quantile(q: float, interpolation: Interpolation) -> pl.Expr:
-    place = (pl.col(NUMBER).sum() - 1) * q
-    low, high = at(place.floor(), "value").cast(pl.Float64), at(place.ceil(), "value").cast(pl.Float64)
-    # Equal values are given as they are: infinity less infinity is no number.
+def _between(interpolation: Interpolation) -> pl.Expr:
+    place = pl.col("place").first()
+    low, high = (pl.col(name).first().cast(pl.Float64) for name in ("low", "high"))
     between = {
         "linear": low + (high - low) * (place - place.floor()),
         "midpoint": low + (high - low) / 2,
         "lower": low,
         "higher": high,
-        "nearest": at((place + 0.5).floor(), "value").cast(pl.Float64),
+        "nearest": pl.when(place - place.floor() < 0.5).then(low).otherwise(high),
     }[interpolation]
+    # Equal values are given as they are: infinity less infinity is no number.
     return pl.when(low == high).then(low).otherwise(between)

@@ -35,9 +35,24 @@ SLICE = "__slice"
 """Whether a row of sliding windows' state is a slice, and not a window."""
 
 
+LIVE = "__live"
+"""Elements of a window that were inserted and not taken back, Int64; where elements can be taken back."""
+
+
 def accumulators(grouping: Grouping) -> Iterator[Accumulator]:
-    """The accumulators of all aggregates."""
-    return (each for value in grouping.aggregates for each in value.accumulators)
+    """The accumulators of all aggregates, and the number of live elements where some are taken back."""
+    for value in grouping.aggregates:
+        yield from value.accumulators
+    if grouping.sign is not None:
+        number = grouping.sign.cast(pl.Int64).sum()
+        yield Accumulator(LIVE, pl.Int64(), number, pl.col(LIVE).sum(), pl.lit(0, dtype=pl.Int64))
+
+
+def is_empty(grouping: Grouping) -> pl.Expr:
+    """Whether all elements of a window were taken back, so that nothing is left to say of it but that."""
+    if grouping.sign is None or not retracts(grouping):
+        return pl.lit(False)
+    return pl.col(LIVE) == 0
 
 
 def retracts(grouping: Grouping) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from tidegate.engine.columns import INDEX, PANE_TIME, PANES, keeps_time, pane_schema, retracts
+from tidegate.engine.columns import INDEX, PANE_TIME, PANES, is_empty, keeps_time, pane_schema, retracts
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.frames import ENGINE
 from tidegate.expressions import row_by_row
@@ -44,11 +44,13 @@ class Times:
         before: The watermark before the epoch.
         after: The watermark at the epoch's end.
         now: Processing time.
+        behind: The watermark before the epoch of the stage behind this one; None if there is none.
     """
 
     before: int
     after: int
     now: int
+    behind: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def emit(fired: pl.DataFrame, grouping: Grouping, times: Times) -> Emission:
     order = [START, *((END,) if grouping.windowing.stores_end else ()), *grouping.keys]
     windows = fired.sort(order, nulls_last=False).with_row_index(_ROW)
     # A value may not fit into its column, as a sum beyond 64 bits: that pane is rejected, and no other.
-    outcome = row_by_row(windows, lambda part: _inserts(part, grouping, times))
+    gone = is_empty(grouping)
+    outcome = row_by_row(windows.filter(~gone), lambda part: _inserts(part, grouping, times))
     dead = DeadLetters()
     dead.add_rejected_panes(outcome.rejected)
     inserts = outcome.frame.drop(_ROW)
@@ -82,8 +85,8 @@ def emit(fired: pl.DataFrame, grouping: Grouping, times: Times) -> Emission:
     kept = outcome.frame.select(_ROW, pl.struct(list(pane_schema(grouping))).alias(_NEW))
     windows = windows.join(kept, on=_ROW, how="left", maintain_order="left")
     is_new = pl.col(_NEW).is_not_null()
-    retractions = _retractions(windows.filter(is_new), grouping, times).select(inserts.columns)
-    panes = pl.when(is_new).then(pl.concat_list(_NEW)).otherwise(pl.col(PANES)).alias(PANES)
+    retractions = _retractions(windows.filter(is_new | gone), grouping, times).select(inserts.columns)
+    panes = pl.when(is_new).then(pl.concat_list(_NEW)).when(~gone).then(pl.col(PANES)).alias(PANES)
     return Emission(inserts, retractions, windows.with_columns(panes).drop(_ROW, _NEW), dead)
 
 

@@ -52,6 +52,8 @@ class ReduceOutput:
         rows: The panes after the stage's steps, as the sink takes them, with their own event times.
         due: The lowest watermark at which a window of the state has something to do.
         alarm: The lowest processing time at which one has; `MAX` if none has.
+        hold: The earliest event time of a pane that a window of the state owes for elements that came in
+            time; `MAX` if none does.
         counters: Counts of this task.
     """
 
@@ -59,6 +61,7 @@ class ReduceOutput:
     rows: pl.DataFrame
     due: int
     alarm: int
+    hold: int
     counters: dict[str, int]
     dead: DeadLetters
 
@@ -95,11 +98,11 @@ def reduce_epoch(
         rows = outcome.frame
         dead.add_rejected_panes(outcome.rejected)
     counters["dead_letters"] = len(dead)
-    due, rings = _due(left, grouping, times), _alarm(left, grouping, times)
+    due, rings, hold = (each(left, grouping, times) for each in (_due, _alarm, _hold))
     kept = left.filter(~pl.col(_EXPIRED)).select(list(windows.drop(ADDED).columns))
     if sliding:
         kept = slices.with_slices(kept, held, grouping, times.after)
-    return ReduceOutput(kept, rows, due, rings, counters, dead)
+    return ReduceOutput(kept, rows, due, rings, hold, counters, dead)
 
 
 def _judge(windows: pl.DataFrame, grouping: Grouping, times: Times) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -165,4 +168,19 @@ def _alarm(windows: pl.DataFrame, grouping: Grouping, times: Times) -> int:
     """The lowest processing time at which a window asks to be evaluated; `MAX` if there is none."""
     rings = alarm(grouping.windowing.trigger, TRIGGER, pl.col(END), times.after)
     lowest = windows.filter(~pl.col(CLOSED) & ~pl.col(_EXPIRED)).select(rings.min()).item()
+    return MAX if lowest is None else int(lowest)
+
+
+def _hold(windows: pl.DataFrame, grouping: Grouping, times: Times) -> int:
+    """The earliest event time of a pane that is owed to the stage behind; `MAX` if none is.
+
+    One that would be late there in any case holds nothing back.
+    """
+    if times.behind is None:
+        return MAX
+    event_time = pl.col(END) - 1
+    if keeps_time(grouping):
+        event_time = pl.col(PANE_TIME).fill_null(event_time)
+    owed = ~pl.col(CLOSED) & ~pl.col(_EXPIRED) & (pl.col(PENDING) > 0) & (event_time >= times.behind)
+    lowest = windows.filter(owed).select(event_time.min()).item()
     return MAX if lowest is None else int(lowest)

@@ -42,7 +42,7 @@ from tidegate.epochs.result import Task, TaskResult, result_key, tasks_of
 from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
 from tidegate.frontier import Frontier
 from tidegate.limits import KEY_GROUPS
-from tidegate.outline import Outline
+from tidegate.outline import Outline, stage_name
 from tidegate.references import checksum
 from tidegate.stores.ports import Clock, Delete, Objects, Put, Row, Table
 from tidegate.timestamps import MAX
@@ -61,7 +61,10 @@ class State(StrEnum):
     """Run the map tasks."""
 
     REDUCE = "ReduceStage"
-    """Run the reduce tasks."""
+    """Run the tasks of a reduce stage."""
+
+    NEXT_STAGE = "NextStage"
+    """Go on to the reduce stage behind it."""
 
     COMMIT = "Commit"
     """Move the head."""
@@ -89,6 +92,8 @@ class Event(StrEnum):
     UNLISTED = "reconcile"
     UNSWEPT = "sweep"
     DONE = "done"
+    MORE = "more"
+    """Done, and another reduce stage follows."""
 
 
 TRANSITIONS: dict[State, dict[Event, State]] = {
@@ -102,7 +107,8 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
     },
     State.EPOCH: {Event.DONE: State.COMMIT},
     State.MAP: {Event.DONE: State.REDUCE},
-    State.REDUCE: {Event.DONE: State.COMMIT},
+    State.REDUCE: {Event.DONE: State.COMMIT, Event.MORE: State.NEXT_STAGE},
+    State.NEXT_STAGE: {Event.DONE: State.REDUCE},
     State.COMMIT: {Event.DONE: State.PLAN},
     State.STANDBY: {Event.DONE: State.PLAN},
     State.RECONCILE: {Event.DONE: State.PLAN},
@@ -184,13 +190,18 @@ class Coordinator:
             return record
         return self._adopted(key)
 
-    def tasks(self, record: EpochRecord, state: State) -> Sequence[Task]:
-        """The tasks of a state."""
+    def tasks(self, record: EpochRecord, state: State, stage: int = 1) -> Sequence[Task]:
+        """The tasks of a state; of `REDUCE`, those of the reduce stage of this number."""
         if state is State.EPOCH:
             return tasks_of(record.epoch, "epoch", 1)
         if state is State.MAP:
-            return tasks_of(record.epoch, "map", len(record.layout.slices))
-        return tasks_of(record.epoch, "reduce", len(record.layout.ranges))
+            return tasks_of(record.epoch, stage_name(0), len(record.layout.slices))
+        return tasks_of(record.epoch, stage_name(stage), len(record.layout.ranges))
+
+    def tasks_behind(self, epoch: int, stage: int) -> Sequence[Task]:
+        """The tasks of a reduce stage of the next epoch, whose record was frozen."""
+        record = self._adopted(paths.record(self._outline.pipeline, epoch))
+        return self.tasks(record, State.REDUCE, stage)
 
     def commit(self, record: EpochRecord) -> Manifest:
         """Moves the head to the record's epoch; if that is done already, nothing changes.
@@ -320,8 +331,10 @@ class Coordinator:
         return settled
 
     def _all_tasks(self, record: EpochRecord) -> Sequence[Task]:
-        states = (State.EPOCH,) if record.layout.small else (State.MAP, State.REDUCE)
-        return [task for state in states for task in self.tasks(record, state)]
+        if record.layout.small:
+            return self.tasks(record, State.EPOCH)
+        reduces = (self.tasks(record, State.REDUCE, stage + 1) for stage in range(record.layout.shuffles))
+        return [*self.tasks(record, State.MAP), *(task for tasks in reduces for task in tasks)]
 
     def _result(self, task: Task) -> TaskResult:
         key = result_key(self._outline.pipeline, task)
@@ -359,13 +372,18 @@ def drive(
     """
     state = State.PLAN
     record: EpochRecord | None = None
+    stage = 1
     while state is not State.IDLE:
         event = Event.DONE
         if state is State.PLAN:
-            record = coordinator.plan(close=close)
+            record, stage = coordinator.plan(close=close), 1
             event = event_of(record)
+        elif state is State.NEXT_STAGE:
+            stage += 1
         elif record is not None and state is State.COMMIT:
             committed(coordinator.commit(record))
         elif record is not None:
-            invoker.run(coordinator.tasks(record, state))
+            invoker.run(coordinator.tasks(record, state, stage))
+            if state is State.REDUCE and stage < record.layout.shuffles:
+                event = Event.MORE
         state = TRANSITIONS[state][event]

@@ -4,7 +4,7 @@ State segments, output objects, watermark and counters; what no committed manife
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from tidegate.epochs.record import EpochRecord, decode_frontier, frontier_body
 from tidegate.epochs.result import TaskResult, segment_body, segment_from
 from tidegate.errors import CorruptObject
 from tidegate.frontier import Frontier, WatermarkRule
+from tidegate.outline import stage_name
 from tidegate.references import KeyRange, Segment, checksum
 from tidegate.stores.ports import Objects
 from tidegate.timestamps import MAX, MIN
@@ -27,6 +28,7 @@ class Manifest:
     Attributes:
         now: Its processing time; the next epoch's is not before it.
         frontier: The watermark after it.
+        watermarks: The same of the second reduce stage and those behind it, for their elements are panes.
         segments: The state.
         outputs: Keys of the output objects of this epoch, dead letters included.
         counters: Counts of this epoch.
@@ -38,6 +40,7 @@ class Manifest:
     fingerprint: str
     now: int
     frontier: Frontier
+    watermarks: tuple[int, ...]
     processed: str
     segments: tuple[Segment, ...]
     outputs: tuple[str, ...]
@@ -63,6 +66,7 @@ class Manifest:
             "fingerprint": self.fingerprint,
             "now": self.now,
             **frontier_body(self.frontier),
+            "watermarks": list(self.watermarks),
             "processed": self.processed,
             "segments": [segment_body(each) for each in self.segments],
             "outputs": list(self.outputs),
@@ -91,6 +95,7 @@ class Manifest:
             fingerprint=body["fingerprint"],
             now=body["now"],
             frontier=decode_frontier(body),
+            watermarks=tuple(body.get("watermarks", ())),
             processed=body["processed"],
             segments=tuple(segment_from(each) for each in body["segments"]),
             outputs=tuple(body["outputs"]),
@@ -125,6 +130,33 @@ def frontier_after(record: EpochRecord, rule: WatermarkRule, stated: Sequence[Ma
     return frontier.close(MAX) if record.close else frontier
 
 
+def watermark_before(previous: Manifest | None, stage: int) -> int:
+    """The watermark of a reduce stage before an epoch, from the manifest of the epoch before it.
+
+    Args:
+        previous: None before the first epoch.
+        stage: The stage's number, from 1.
+    """
+    if previous is None:
+        return MIN
+    if stage == 1:
+        return previous.frontier.watermark
+    return previous.watermarks[stage - 2]
+
+
+def watermark_behind(before: int, passed: int, holds: Iterable[int]) -> int:
+    """The watermark of a reduce stage after an epoch, from the stage before it.
+
+    It is that stage's, held back by the panes that it still owes.
+
+    Args:
+        before: The watermark of the stage before the epoch; it never goes back.
+        passed: The watermark of the stage before it after the epoch.
+        holds: Of that stage's segments after the epoch.
+    """
+    return max(before, min(passed, *holds, MAX))
+
+
 def build_manifest(
     record: EpochRecord, rule: WatermarkRule, previous: Manifest | None, results: Sequence[TaskResult]
 ) -> Manifest:
@@ -135,14 +167,22 @@ def build_manifest(
     totals = Counter(previous.totals if previous else {})
     totals.update(counters)
     totals["epochs"] = record.epoch
+    segments = _segments(record, previous, results)
+    frontier = frontier_after(record, rule, [result.stated for result in results])
+    watermarks: list[int] = []
+    for stage in range(2, record.layout.shuffles + 1):
+        holds = [each.hold for each in segments if each.stage == stage - 1]
+        passed = watermarks[-1] if watermarks else frontier.watermark
+        watermarks.append(watermark_behind(watermark_before(previous, stage), passed, holds))
     return Manifest(
         pipeline=record.pipeline,
         epoch=record.epoch,
         fingerprint=record.fingerprint,
         now=record.now,
-        frontier=frontier_after(record, rule, [result.stated for result in results]),
+        frontier=frontier,
+        watermarks=tuple(watermarks),
         processed=record.processed,
-        segments=_segments(record, previous, results),
+        segments=segments,
         outputs=tuple(output.name for result in results for output in result.outputs),
         counters=dict(sorted(counters.items())),
         totals=dict(sorted(totals.items())),
@@ -155,16 +195,15 @@ def _segments(
     """The tasks' new segments, and the old ones in the ranges whose tasks left the state as it was."""
     segments: list[Segment] = []
     for result in results:
-        if result.stage == "map":
+        if result.stage == stage_name(0):
             continue
-        for low, high in (
-            record.layout.ranges if result.stage == "epoch" else (record.layout.ranges[result.task],)
-        ):
+        whole = result.stage == "epoch"
+        for low, high in record.layout.ranges if whole else (record.layout.ranges[result.task],):
             if not result.unchanged:
                 segments += result.segments
                 continue
             for old in previous.segments if previous else ():
                 valid = old.range.intersect(KeyRange(low, high))
-                if valid:
+                if valid and (whole or stage_name(old.stage) == result.stage):
                     segments.append(replace(old, range=valid))
     return tuple(segments)

@@ -52,11 +52,13 @@ class Layout:
         slices: For each map task the numbers of its inputs.
         ranges: For each reduce task its key groups, from the first up to but without the second; all of
             them together are all key groups. Empty if the plan does not group.
+        shuffles: How many reduce stages there are, one behind the other, each cut into these ranges.
     """
 
     small: bool
     slices: tuple[tuple[int, ...], ...]
     ranges: tuple[tuple[int, int], ...]
+    shuffles: int
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,7 @@ class EpochRecord:
             "small": self.layout.small,
             "slices": [list(each) for each in self.layout.slices],
             "ranges": [list(each) for each in self.layout.ranges],
+            "shuffles": self.layout.shuffles,
         }
         return documents.encode(KIND, body)
 
@@ -152,6 +155,8 @@ class EpochRecord:
                 small=body["small"],
                 slices=tuple(tuple(each) for each in body["slices"]),
                 ranges=tuple((low, high) for low, high in body["ranges"]),
+                # Version 0.1.0 had at most one.
+                shuffles=body.get("shuffles", min(1, len(body["ranges"]))),
             ),
         )
 
@@ -190,13 +195,13 @@ def take(waiting: Sequence[Accepted], limits: Limits) -> tuple[Accepted, ...]:
     return tuple(taken)
 
 
-def lay_out(inputs: Sequence[Accepted], limits: Limits, *, shuffles: bool) -> Layout:
+def lay_out(inputs: Sequence[Accepted], limits: Limits, *, shuffles: int) -> Layout:
     """How the work on these inputs is cut; a function of their sizes and the limits alone."""
     total = sum(each.object.size for each in inputs)
     numbers = range(len(inputs))
     if total <= limits.small or limits.tasks == 1:
-        ranges = ((0, KEY_GROUPS),) if shuffles else ()
-        return Layout(small=True, slices=(tuple(numbers),), ranges=ranges)
+        whole = ((0, KEY_GROUPS),) if shuffles else ()
+        return Layout(small=True, slices=(tuple(numbers),), ranges=whole, shuffles=shuffles)
     tasks = max(1, min(limits.tasks, len(inputs), -(-total // limits.task_bytes)))
     slices: list[list[int]] = [[] for _ in range(tasks)]
     before = 0
@@ -207,4 +212,5 @@ def lay_out(inputs: Sequence[Accepted], limits: Limits, *, shuffles: bool) -> La
         before += inputs[number].object.size
     kept = tuple(tuple(each) for each in slices if each)
     cuts = [KEY_GROUPS * number // len(kept) for number in range(len(kept) + 1)]
-    return Layout(small=False, slices=kept, ranges=tuple(pairwise(cuts)) if shuffles else ())
+    ranges = tuple(pairwise(cuts)) if shuffles else ()
+    return Layout(small=False, slices=kept, ranges=ranges, shuffles=shuffles)

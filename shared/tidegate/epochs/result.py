@@ -17,7 +17,7 @@ class Task:
     """A task of an epoch: one stage on one slice of input or one range of key groups.
 
     Attributes:
-        stage: `map`, `reduce`, or `epoch` for the one task of a small epoch.
+        stage: A stage's name, or `epoch` for the one task of a small epoch.
         number: From 0.
     """
 
@@ -40,7 +40,8 @@ class TaskResult:
 
     Attributes:
         attempt: Whose result it is.
-        watermark: What the task's elements give, before a backlog holds it back; None without elements.
+        watermark: What a map task's elements give, before a backlog holds it back; None without elements.
+        passed: The watermark of a reduce task's stage at the epoch's end; None of other tasks.
         shuffle: Key of the shuffle object, empty if there is none.
         pieces: Its pieces.
         segments: The task's new state.
@@ -57,6 +58,7 @@ class TaskResult:
     attempt: str
     counters: dict[str, int]
     watermark: int | None = None
+    passed: int | None = None
     shuffle: str = ""
     pieces: tuple[Piece, ...] = ()
     segments: tuple[Segment, ...] = ()
@@ -79,6 +81,7 @@ class TaskResult:
             "attempt": self.attempt,
             "counters": self.counters,
             "watermark": self.watermark,
+            "passed": self.passed,
             "shuffle": self.shuffle,
             "pieces": [[each.task, each.offset, each.length, each.checksum] for each in self.pieces],
             "segments": [segment_body(each) for each in self.segments],
@@ -112,6 +115,7 @@ class TaskResult:
             attempt=body["attempt"],
             counters=body["counters"],
             watermark=body["watermark"],
+            passed=body.get("passed"),
             shuffle=body["shuffle"],
             pieces=tuple(Piece(*each) for each in body["pieces"]),
             segments=tuple(segment_from(each) for each in body["segments"]),
@@ -134,9 +138,16 @@ def segment_body(segment: Segment) -> dict[str, Any]:
 
 
 def segment_from(body: dict[str, Any]) -> Segment:
-    """A segment of a document; version 0.1.0 knew no alarms."""
-    reference, groups = ObjectRef(**body["ref"]), KeyRange(**body["range"])
-    return Segment(reference, groups, body["rows"], body["due"], body.get("alarm", MAX))
+    """A segment of a document; version 0.1.0 knew neither alarms nor holds, and one shuffle."""
+    return Segment(
+        ref=ObjectRef(**body["ref"]),
+        range=KeyRange(**body["range"]),
+        rows=body["rows"],
+        due=body["due"],
+        alarm=body.get("alarm", MAX),
+        hold=body.get("hold", MAX),
+        stage=body.get("stage", 1),
+    )
 
 
 def tasks_of(epoch: int, stage: str, count: int) -> Sequence[Task]:

@@ -5,8 +5,8 @@ then claims the task by creating its result; the first claim wins. Output appear
 after the claim, and from the bytes that the winner staged.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -15,16 +15,25 @@ from tidegate.engine.codec import encode_state
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.map_task import InputSlice, MapOutput, map_epoch
 from tidegate.engine.reduce_task import ReduceOutput, Times, reduce_epoch
+from tidegate.engine.regroup import regroup
 from tidegate.engine.shuffle import cut, fetch
 from tidegate.engine.state import read_segments
 from tidegate.epochs import paths
-from tidegate.epochs.manifest import Manifest, frontier_after, read_manifest
+from tidegate.epochs.manifest import (
+    Manifest,
+    frontier_after,
+    read_manifest,
+    watermark_before,
+    watermark_behind,
+)
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Published, Task, TaskResult, result_key, tasks_of
 from tidegate.errors import ObjectNotFound, TidegateError
+from tidegate.outline import stage_name
 from tidegate.plan import Plan
 from tidegate.references import KeyRange, ObjectRef, Piece, Segment
 from tidegate.stores.ports import Objects
+from tidegate.timestamps import MIN
 
 
 @dataclass(frozen=True)
@@ -55,12 +64,13 @@ def run_task(plan: Plan, stores: TaskStores, task: Task, attempt: str) -> TaskRe
         return _publish(stores, TaskResult.decode(key, stores.state.get(key)), {})
     except ObjectNotFound:
         work = _Attempt(plan, stores, task, attempt, record, read_manifest(stores.state, record.previous))
-    if task.stage == "map":
-        result = work.map()
-    elif task.stage == "reduce":
-        result = work.reduce()
-    else:
+    stages = [stage.name for stage in plan.stages]
+    if task.stage == "epoch":
         result = work.epoch()
+    elif task.stage == stages[0]:
+        result = work.map()
+    else:
+        result = work.reduce(stages.index(task.stage))
     if not stores.state.put_if_absent(key, result.encode()):
         # Somebody else's, or this very one after a write whose outcome was unknown: the stored one counts.
         result = TaskResult.decode(key, stores.state.get(key))
@@ -91,6 +101,17 @@ def _publish(stores: TaskStores, result: TaskResult, at_hand: dict[str, bytes]) 
 
 
 @dataclass
+class _Reduced:
+    """What a reduce stage did for a range: rows for the sink, or partials for the next stage."""
+
+    state: ReduceOutput
+    rows: pl.DataFrame | None
+    partials: pl.DataFrame | None
+    counters: dict[str, int]
+    dead: DeadLetters
+
+
+@dataclass
 class _Attempt:
     """One attempt of one task."""
 
@@ -105,75 +126,100 @@ class _Attempt:
     def map(self) -> TaskResult:
         """Reads and combines one slice of the input; shuffles, or writes the sink's rows."""
         mapped = self._read(self.record.layout.slices[self.task.number])
-        outputs = self._outputs(mapped.rows, mapped.dead)
-        shuffle = ""
-        pieces: tuple[Piece, ...] = ()
-        if mapped.partials is not None:
-            data, cuts = cut(mapped.partials, self._ranges())
-            if cuts:
-                shuffle, pieces = self._put("shuffle.arrow", data).key, tuple(cuts)
+        shuffle, pieces = self._shuffled(mapped.partials)
         return self._result(
             counters=mapped.counters,
             shuffle=shuffle,
             pieces=pieces,
-            outputs=outputs,
+            outputs=self._outputs(mapped.rows, mapped.dead),
             **self._stated(mapped),
         )
 
-    def reduce(self) -> TaskResult:
-        """Joins what the map tasks combined for one range with its state, and fires its panes."""
+    def reduce(self, number: int) -> TaskResult:
+        """Joins what the stage before combined for one range with its state, and fires its panes.
+
+        Args:
+            number: The stage's, from 1.
+        """
         wanted = self._ranges()[self.task.number]
-        maps = [
-            self._result_of(task)
-            for task in tasks_of(self.record.epoch, "map", len(self.record.layout.slices))
-        ]
+        before = self._results_of(number - 1)
         sources = [
-            (each.shuffle, piece) for each in maps for piece in each.pieces if piece.task == self.task.number
+            (each.shuffle, piece)
+            for each in before
+            for piece in each.pieces
+            if piece.task == self.task.number
         ]
-        times = self._times([each.stated for each in maps])
-        if not sources and not self._is_due(wanted, times):
-            return self._result(counters={}, unchanged=True)
-        partials = fetch(self.stores.state, sources)
-        return self._reduced(wanted, partials, times, {}, DeadLetters(), {})
+        passed = self._passed(number, before)
+        times = self._times(number, passed)
+        if not sources and not self._is_due(number, wanted, times):
+            return self._result(counters={}, passed=passed, unchanged=True)
+        done = self._reduced(number, wanted, fetch(self.stores.state, sources), times)
+        shuffle, pieces = self._shuffled(done.partials)
+        return self._result(
+            counters=done.counters,
+            passed=passed,
+            segments=self._segments(number, wanted, done.state),
+            shuffle=shuffle,
+            pieces=pieces,
+            outputs=self._outputs(done.rows, done.dead),
+        )
 
     def epoch(self) -> TaskResult:
-        """Does a small epoch's map and reduce in one go, with nothing stored between them."""
+        """Does all stages of a small epoch in one go, with nothing stored between them."""
         mapped = self._read(range(len(self.record.inputs)))
         stated = self._stated(mapped)
-        if mapped.partials is None:
-            outputs = self._outputs(mapped.rows, mapped.dead)
-            return self._result(counters=mapped.counters, outputs=outputs, unchanged=True, **stated)
-        (wanted,) = self._ranges()
-        times = self._times([self._result(counters={}, **stated).stated])
-        if not mapped.partials.height and not self._is_due(wanted, times):
-            outputs = self._outputs(None, mapped.dead)
-            return self._result(counters=mapped.counters, outputs=outputs, unchanged=True, **stated)
-        return self._reduced(wanted, [mapped.partials], times, mapped.counters, mapped.dead, stated)
-
-    def _reduced(
-        self,
-        wanted: KeyRange,
-        partials: list[pl.DataFrame],
-        times: Times,
-        counters: dict[str, int],
-        dead: DeadLetters,
-        stated: dict[str, Any],
-    ) -> TaskResult:
-        stage, grouping = self.plan.reduce, self.plan.grouping
-        if stage is None or grouping is None:
-            raise TidegateError(
-                f"epoch {self.record.epoch} has reduce tasks, and its plan has no reduce stage"
-            )
-        segments = self.previous.segments if self.previous else ()
-        state = read_segments(self.stores.state, segments, wanted, grouping)
-        reduced = reduce_epoch(stage, grouping, state, partials, times)
-        dead.entries += reduced.dead.entries
+        counters, dead, rows = mapped.counters, mapped.dead, mapped.rows
+        segments: tuple[Segment, ...] = ()
+        partials, passed = mapped.partials, self._frontier([self._result(counters={}, **stated)])
+        changed = False
+        for number in range(1, len(self.plan.stages)):
+            (wanted,) = self._ranges()
+            times = self._times(number, passed)
+            left = self._old_segments(number, wanted)
+            if (partials is not None and partials.height) or self._is_due(number, wanted, times):
+                changed = True
+                done = self._reduced(number, wanted, [] if partials is None else [partials], times)
+                counters = _add(counters, done.counters)
+                dead.entries += done.dead.entries
+                left, partials, rows = self._segments(number, wanted, done.state), done.partials, done.rows
+            else:
+                partials = rows = None
+            segments += left
+            if number + 1 < len(self.plan.stages):
+                passed = self._behind(number + 1, passed, left)
         return self._result(
-            counters=_add(counters, reduced.counters),
-            segments=self._segments(wanted, reduced),
-            outputs=self._outputs(reduced.rows, dead),
+            counters=counters,
+            segments=segments if changed else (),
+            unchanged=not changed,
+            outputs=self._outputs(rows, dead),
             **stated,
         )
+
+    def _reduced(
+        self, number: int, wanted: KeyRange, partials: list[pl.DataFrame], times: Times
+    ) -> "_Reduced":
+        """One reduce stage of one range: its panes go to the sink, or are combined for the next stage."""
+        stage = self.plan.stages[number]
+        if stage.reduce is None:
+            raise TidegateError(f"epoch {self.record.epoch} has reduce tasks, and its plan no reduce stage")
+        segments = self._old_segments(number, wanted)
+        state = read_segments(self.stores.state, segments, wanted, stage.reduce)
+        reduced = reduce_epoch(stage, stage.reduce, state, partials, times)
+        if stage.combine is None:
+            return _Reduced(reduced, reduced.rows, None, reduced.counters, reduced.dead)
+        again = regroup(reduced.rows, stage.combine, watermark_before(self.previous, number + 1))
+        dead = reduced.dead
+        dead.entries += again.dead.entries
+        # What the pipeline gives is counted, and not the panes on their way.
+        counters = {name: n for name, n in reduced.counters.items() if not name.startswith("panes_")}
+        return _Reduced(reduced, None, again.partials, _add(counters, again.counters), dead)
+
+    def _shuffled(self, partials: pl.DataFrame | None) -> tuple[str, tuple[Piece, ...]]:
+        """Stores what a task combined for the next stage: the object's key and its pieces."""
+        if partials is None:
+            return "", ()
+        data, cuts = cut(partials, self._ranges())
+        return (self._put("shuffle.arrow", data).key, tuple(cuts)) if cuts else ("", ())
 
     def _read(self, numbers: "range | tuple[int, ...]") -> MapOutput:
         inputs = [self.record.inputs[number].object for number in numbers]
@@ -194,25 +240,65 @@ class _Attempt:
             "marks": mapped.marks,
         }
 
-    def _times(self, stated: Sequence[Mapping[str, int]]) -> Times:
-        after = frontier_after(self.record, self.plan.source.rule(), stated).watermark
-        return Times(self.record.frontier.watermark, after, self.record.now)
+    def _passed(self, number: int, before: Sequence[TaskResult]) -> int:
+        """The watermark of a reduce stage at the epoch's end, from the results of the stage before it."""
+        if number == 1:
+            return self._frontier(before)
+        segments: list[Segment] = []
+        for each, (low, high) in zip(before, self.record.layout.ranges, strict=True):
+            kept = each.unchanged
+            segments += self._old_segments(number - 1, KeyRange(low, high)) if kept else each.segments
+        # All tasks of a stage have the same.
+        return self._behind(number, before[0].passed or MIN, segments)
+
+    def _frontier(self, maps: Sequence[TaskResult]) -> int:
+        """The source's watermark at the epoch's end."""
+        stated = [each.stated for each in maps]
+        return frontier_after(self.record, self.plan.source.rule(), stated).watermark
+
+    def _behind(self, number: int, passed: int, segments: Sequence[Segment]) -> int:
+        """The watermark of a reduce stage from that of the stage before it, and what that stage keeps."""
+        before = watermark_before(self.previous, number)
+        return watermark_behind(before, passed, [each.hold for each in segments])
+
+    def _times(self, number: int, passed: int) -> Times:
+        before = self.record.frontier.watermark if number == 1 else watermark_before(self.previous, number)
+        last = number + 1 == len(self.plan.stages)
+        behind = None if last else watermark_before(self.previous, number + 1)
+        return Times(before, passed, self.record.now, behind)
 
     def _ranges(self) -> list[KeyRange]:
         return [KeyRange(low, high) for low, high in self.record.layout.ranges]
 
-    def _is_due(self, wanted: KeyRange, times: Times) -> bool:
-        segments = self.previous.segments if self.previous else ()
-        return any(
-            each.range.intersect(wanted) and (each.due <= times.after or each.alarm <= times.now)
-            for each in segments
-        )
+    def _old_segments(self, number: int, wanted: KeyRange) -> tuple[Segment, ...]:
+        """The segments of a stage before the epoch, as far as they lie in a range."""
+        found = []
+        for each in self.previous.segments if self.previous else ():
+            valid = each.range.intersect(wanted)
+            if each.stage == number and valid:
+                found.append(replace(each, range=valid))
+        return tuple(found)
 
-    def _segments(self, wanted: KeyRange, reduced: ReduceOutput) -> tuple[Segment, ...]:
+    def _is_due(self, number: int, wanted: KeyRange, times: Times) -> bool:
+        segments = self._old_segments(number, wanted)
+        return any(each.due <= times.after or each.alarm <= times.now for each in segments)
+
+    def _segments(self, number: int, wanted: KeyRange, reduced: ReduceOutput) -> tuple[Segment, ...]:
         if not reduced.state.height:
             return ()
-        ref = self._put("state.parquet", encode_state(reduced.state, self.record.fingerprint))
-        return (Segment(ref, wanted, reduced.state.height, reduced.due, reduced.alarm),)
+        what = "state.parquet" if number == 1 else f"state-{number}.parquet"
+        ref = self._put(what, encode_state(reduced.state, self.record.fingerprint))
+        return (
+            Segment(
+                ref,
+                wanted,
+                rows=reduced.state.height,
+                due=reduced.due,
+                alarm=reduced.alarm,
+                hold=reduced.hold,
+                stage=number,
+            ),
+        )
 
     def _outputs(self, rows: pl.DataFrame | None, dead: DeadLetters) -> tuple[Published, ...]:
         outputs = []
@@ -235,9 +321,15 @@ class _Attempt:
             self.staged[key] = data
         return ObjectRef.of(key, data)
 
-    def _result_of(self, task: Task) -> TaskResult:
-        key = result_key(self.plan.name, task)
-        return TaskResult.decode(key, self.stores.state.get(key))
+    def _results_of(self, number: int) -> list[TaskResult]:
+        """The results of a stage's tasks."""
+        layout = self.record.layout
+        count = len(layout.ranges if number else layout.slices)
+        keys = [
+            result_key(self.plan.name, each)
+            for each in tasks_of(self.record.epoch, stage_name(number), count)
+        ]
+        return [TaskResult.decode(key, self.stores.state.get(key)) for key in keys]
 
     def _result(self, **fields: object) -> TaskResult:
         return TaskResult(

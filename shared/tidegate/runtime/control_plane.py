@@ -4,7 +4,7 @@ They work over the ports alone, and import neither Polars nor the engine, so tha
 adapters that they get on AWS are chosen in `deployment`; simulated ones make the same code testable.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import islice
@@ -15,6 +15,7 @@ from tidegate.epochs.action import HOUSEKEEPING, Action, next_action
 from tidegate.epochs.intake import InputObject, accept
 from tidegate.epochs.machine import Coordinator, Event, State
 from tidegate.epochs.record import EpochRecord, Limits
+from tidegate.epochs.result import Task
 from tidegate.epochs.sweep import EPOCHS_KEPT, sweep
 from tidegate.errors import ForeignObject
 from tidegate.limits import EXECUTION_HISTORY, LEASE, RECONCILE_OVERLAP, SWEPT_AFTER
@@ -26,6 +27,9 @@ Answer = dict[str, Any]
 
 _EVENTS_OF_EPOCH = 25
 """Events that an epoch's states leave in the history of an execution."""
+
+_EVENTS_OF_STAGE = 10
+"""Events that going on to another reduce stage leaves there."""
 
 _EVENTS_OF_TASK = 7
 """Events that one task of an inline Map leaves there, when nothing is tried again."""
@@ -176,6 +180,23 @@ class ControlPlane:
             answer if action.record is None else answer | self._work(action, action.record, answer["history"])
         )
 
+    def next_stage(self, epoch: int, stage: int, later: int, history: int) -> Answer:
+        """The tasks of the next reduce stage of an epoch.
+
+        Args:
+            epoch: The epoch.
+            stage: The number of the stage that is done, from 1.
+            later: How many stages follow it.
+            history: As for `plan`.
+
+        Returns:
+            What `plan` answers when a stage begins, without an action.
+        """
+        tasks = self._coordinator().tasks_behind(epoch, stage + 1)
+        history += _EVENTS_OF_STAGE + _EVENTS_OF_TASK * len(tasks)
+        left = {"stage": stage + 1, "later": later - 1}
+        return {"epoch": epoch, "history": history, "reduce": _payloads(tasks)} | left
+
     def commit(self, epoch: int) -> Answer:
         """Commits an epoch whose tasks all have results."""
         self._coordinator().commit_epoch(epoch)
@@ -224,13 +245,17 @@ class ControlPlane:
             for name, state in (("map", State.MAP), ("reduce", State.REDUCE)):
                 stage = self._coordinator().tasks(record, state)
                 tasks += len(stage)
-                answer[name] = [
-                    {"epoch": each.epoch, "stage": each.stage, "task": each.number} for each in stage
-                ]
+                answer[name] = _payloads(stage)
+            answer |= {"stage": 1, "later": max(0, record.layout.shuffles - 1)}
         return answer | {"history": history + _EVENTS_OF_TASK * tasks}
 
     def _coordinator(self) -> Coordinator:
         return Coordinator(self.outline, self.state, self.table, self.limits, self.clock)
+
+
+def _payloads(tasks: Sequence[Task]) -> list[Answer]:
+    """Tasks as the functions are given them: references, never data."""
+    return [{"epoch": each.epoch, "stage": each.stage, "task": each.number} for each in tasks]
 
 
 def _name_of(execution: str) -> str:

@@ -278,6 +278,9 @@ class Cloud:
         if function == "plan":
             if payload["action"] == "release":
                 return control.release(payload["execution"])
+            if payload["action"] == "stage":
+                wanted = ("epoch", "stage", "later", "history")
+                return control.next_stage(*(payload[name] for name in wanted))
             return control.plan(payload["execution"], payload["history"])
         if function in ("commit", "epoch"):
             return control.commit(payload["epoch"])

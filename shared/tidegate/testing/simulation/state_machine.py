@@ -179,9 +179,19 @@ def _placed(path: str | None, document: Any, result: Any) -> Any:
 
 def _chosen(state: Definition, document: Any) -> str:
     for choice in state["Choices"]:
-        if _at(choice["Variable"], document) == choice["StringEquals"]:
+        if all(_holds(each, document) for each in choice.get("And", [choice])):
             return str(choice["Next"])
     return str(state["Default"])
+
+
+def _holds(test: Definition, document: Any) -> bool:
+    name = test["Variable"].removeprefix("$.")
+    if "IsPresent" in test:
+        return bool((name in document) == test["IsPresent"])
+    value = _at(test["Variable"], document)
+    return bool(
+        value > test["NumericGreaterThan"] if "NumericGreaterThan" in test else value == test["StringEquals"]
+    )
 
 
 def _matches(names: Sequence[str], error: StateFailed) -> bool:
