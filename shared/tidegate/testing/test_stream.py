@@ -246,7 +246,7 @@ class TestStream:
             PipelineError: What `build` raises, or it gives no stream of panes.
         """
         stream = build(self._stream)
-        if not isinstance(stream, Stream) or stream.grouping is None:
+        if not isinstance(stream, Stream) or not stream.shuffles:
             raise PipelineError(
                 "TestStream.run",
                 f"the function gave {type(stream).__name__}, not the stream of panes that agg gives",
@@ -256,7 +256,7 @@ class TestStream:
         plan = compile_plan(Pipeline("test-stream", Output(output.stream, _PaneSink("parquet", "panes"))))
         runner = MemoryRunner(plan, self._start)
         panes: list[Pane] = []
-        keys = [name for name in stream.grouping.keys if name in stream.schema]
+        keys = [name for name in stream.shuffles[-1].grouping.keys if name in stream.schema]
         for step, action in enumerate(self._actions):
             runner.clock.moment = action.now
             runner.upload(_files(step, action))
