@@ -7,7 +7,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tidegate.accumulation import ACCUMULATING, ACCUMULATING_AND_RETRACTING, DISCARDING
+    from tidegate.accumulation import (
+        ACCUMULATING,
+        ACCUMULATING_AND_RETRACTING,
+        DISCARDING,
+    )
     from tidegate.aggregates import (
         CombineFn,
         all,
@@ -30,9 +34,25 @@ if TYPE_CHECKING:
         top,
         var,
     )
-    from tidegate.errors import PipelineError, TidegateError
-    from tidegate.pipeline import Pipeline, Stream
-    from tidegate.readers import read_csv, read_json, read_parquet
+    from tidegate.calendar_windows import (
+        CalendarWindows,
+    )
+    from tidegate.custom_windows import (
+        CustomWindows,
+    )
+    from tidegate.errors import (
+        PipelineError,
+        TidegateError,
+    )
+    from tidegate.pipeline import (
+        Pipeline,
+        Stream,
+    )
+    from tidegate.readers import (
+        read_csv,
+        read_json,
+        read_parquet,
+    )
     from tidegate.triggers import (
         AfterAll,
         AfterAny,
@@ -45,13 +65,28 @@ if TYPE_CHECKING:
         OrFinally,
         Repeatedly,
     )
-    from tidegate.watermarks import BoundedDelay, Idle, Marks, Perfect
-    from tidegate.windows import FixedWindows, GlobalWindows, Sessions, SlidingWindows
+    from tidegate.watermarks import (
+        BoundedDelay,
+        Idle,
+        Marks,
+        Perfect,
+    )
+    from tidegate.windows import (
+        FixedWindows,
+        GlobalWindows,
+        Sessions,
+        SlidingWindows,
+        merge_overlapping,
+    )
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "tidegate.accumulation": ("ACCUMULATING", "ACCUMULATING_AND_RETRACTING", "DISCARDING"),
+    "tidegate.accumulation": (
+        "ACCUMULATING",
+        "ACCUMULATING_AND_RETRACTING",
+        "DISCARDING",
+    ),
     "tidegate.aggregates": (
         "CombineFn",
         "all",
@@ -74,15 +109,46 @@ _HOME = {
         "top",
         "var",
     ),
-    "tidegate.errors": ("PipelineError", "TidegateError"),
-    "tidegate.pipeline": ("Pipeline", "Stream"),
-    "tidegate.readers": ("read_csv", "read_json", "read_parquet"),
-    "tidegate.triggers": (
-        *("AfterAll", "AfterAny", "AfterCount", "AfterEach", "AfterProcessingTime", "AfterWatermark"),
-        *("AlignedDelay", "Never", "OrFinally", "Repeatedly"),
+    "tidegate.calendar_windows": ("CalendarWindows",),
+    "tidegate.custom_windows": ("CustomWindows",),
+    "tidegate.errors": (
+        "PipelineError",
+        "TidegateError",
     ),
-    "tidegate.watermarks": ("BoundedDelay", "Idle", "Marks", "Perfect"),
-    "tidegate.windows": ("FixedWindows", "GlobalWindows", "Sessions", "SlidingWindows"),
+    "tidegate.pipeline": (
+        "Pipeline",
+        "Stream",
+    ),
+    "tidegate.readers": (
+        "read_csv",
+        "read_json",
+        "read_parquet",
+    ),
+    "tidegate.triggers": (
+        "AfterAll",
+        "AfterAny",
+        "AfterCount",
+        "AfterEach",
+        "AfterProcessingTime",
+        "AfterWatermark",
+        "AlignedDelay",
+        "Never",
+        "OrFinally",
+        "Repeatedly",
+    ),
+    "tidegate.watermarks": (
+        "BoundedDelay",
+        "Idle",
+        "Marks",
+        "Perfect",
+    ),
+    "tidegate.windows": (
+        "FixedWindows",
+        "GlobalWindows",
+        "Sessions",
+        "SlidingWindows",
+        "merge_overlapping",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -98,7 +164,9 @@ __all__ = [
     "AfterWatermark",
     "AlignedDelay",
     "BoundedDelay",
+    "CalendarWindows",
     "CombineFn",
+    "CustomWindows",
     "FixedWindows",
     "GlobalWindows",
     "Idle",
@@ -125,6 +193,7 @@ __all__ = [
     "last",
     "max",
     "mean",
+    "merge_overlapping",
     "min",
     "quantile",
     "read_csv",
