@@ -21,14 +21,14 @@ FILES = {
 INTRODUCTION = """\
 # Transcripts: what a pipeline does, epoch by epoch
 
-Each case below is a rule with an example, and a test: the engine plays it twice, once as it is and once with a
-file for each element, several tasks, and every task done three times; a naive implementation in plain Python
-plays it as well. `python -m tests.transcripts.page` writes this page from `tests/transcripts/*.yaml`.
+Each case below is a rule with an example, and a test: the engine plays it twice, once as it is and once
+with a file for each element, several tasks, and every task done three times; a naive implementation in
+plain Python plays it as well. `python -m tests.transcripts.page` writes this page from `tests/transcripts/*.yaml`.
 
 A row of a table is an epoch: its elements (`value @ event time`, or `key=value @ event time`) join their
-windows, then the watermark advances, then triggers are evaluated, then come the panes, as `window value timing
-index`. `last` marks the last pane of a window, `retract` one that takes an earlier one back, `@` the processing
-time at which it came, `at` its own event time. Days are 2026-01-05, times UTC.
+windows, then the watermark advances, then triggers are evaluated, then come the panes, as `window value
+timing index`. `last` marks a window's last pane, `retract` one that takes an earlier one back, `@` the
+processing time at which it came, `at` its own event time. Days are 2026-01-05, times UTC.
 """
 
 
