@@ -23,7 +23,8 @@ INTRODUCTION = """\
 
 Each case below is a rule with an example, and a test: the engine plays it twice, once as it is and once
 with a file for each element, several tasks, and every task done three times; a naive implementation in
-plain Python plays it as well. `python -m tests.transcripts.page` writes this page from `tests/transcripts/*.yaml`.
+plain Python plays it as well. `python -m tests.transcripts.page` writes this page from
+`tests/transcripts/*.yaml`.
 
 A row of a table is an epoch: its elements (`value @ event time`, or `key=value @ event time`) join their
 windows, then the watermark advances, then triggers are evaluated, then come the panes, as `window value
