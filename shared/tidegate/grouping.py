@@ -101,9 +101,7 @@ class Windowing:
     @property
     def repeats_elements(self) -> bool:
         """Whether an element may be in several panes of its window, with nothing to take it back."""
-        outlook = self.trigger.outlook
-        fires_once = outlook.fires is outlook.finishes is Earliest.AT_END_OF_WINDOW
-        return self.accumulation is ACCUMULATING and not fires_once
+        return self.accumulation is ACCUMULATING and not self.trigger.outlook.once
 
     def expiry(self, end: pl.Expr) -> pl.Expr:
         """The last watermark at which a window's state is kept, from its end (Int64 microseconds).

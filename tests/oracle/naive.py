@@ -51,22 +51,26 @@ class Naive:
         """All epochs, each of at most so many files, until the source is finished.
 
         The first group of files arrives before the first epoch and one more after each epoch; if nothing
-        waits, the next group arrives at once.
+        waits, the next group arrives at once. An epoch without files comes when the clock makes one due.
         """
         groups, moments = list(arrivals), list(nows)
         waiting: list[tuple[int, Sequence[Row]]] = []
-        accepted = 0
-        while waiting or groups:
+        accepted = processed = -1
+        now = moments.pop(0) if moments else 0
+        while True:
             for rows in groups.pop(0) if groups else ():
-                waiting.append((accepted, rows))
                 accepted += 1
-            if not waiting:
+                waiting.append((accepted, rows))
+            due = bool(waiting) or self.groups.due(self.watermark, now)
+            if not due and groups:
                 continue
+            closes = not due and self.watermark < MAX
+            if not due and not closes:
+                return
             taken, waiting = waiting[:files], waiting[files:]
-            now = moments.pop(0) if moments else 0
-            self.epoch([row for _, rows in taken for row in rows], now, accepted - 1, taken[-1][0])
-        if self.watermark < MAX:
-            self.epoch([], moments.pop(0) if moments else 0, -1, accepted - 1, closes=True)
+            processed = taken[-1][0] if taken else processed
+            self.epoch([row for _, rows in taken for row in rows], now, accepted, processed, closes)
+            now = moments.pop(0) if moments else now
 
     def epoch(
         self, rows: Sequence[Row], now: int, accepted: int = -1, processed: int = 0, closes: bool = False

@@ -113,6 +113,14 @@ class Groups:
                     del windows[window]
         return panes
 
+    def due(self, watermark: int, now: int) -> bool:
+        """Whether processing time alone has made a trigger ready since the last epoch."""
+        return any(
+            not state.closed and not state.asked and state.trigger.ready(Moment(window[1], watermark, now))
+            for windows in self.open.values()
+            for window, state in windows.items()
+        )
+
     def _join(self, elements: Sequence[Element], times: Times) -> None:
         """The elements join their windows; lateness is asked before windows merge."""
         arrivals: dict[Key, list[tuple[Window, Element]]] = defaultdict(list)

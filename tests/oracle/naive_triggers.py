@@ -145,7 +145,7 @@ class Watermark(Trigger):
         return self._passes(moment) or self._part().ready(moment)
 
     def insists(self, moment: Moment) -> bool:
-        return self._part().insists(moment) or (self.always and self._passes(moment))
+        return self.always if self._passes(moment) else self._part().insists(moment)
 
     def fire(self, moment: Moment) -> bool:
         if self._passes(moment):

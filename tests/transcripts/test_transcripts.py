@@ -137,5 +137,3 @@ def known_to_the_engine(case: Case) -> None:
     missing = words_of(case) - WORDS.keys() | {case.get("accumulation", "discarding")} - {*ACCUMULATIONS}
     if missing:
         pytest.skip(f"the engine has no {missing} yet")
-    if "on_time" in case.get("trigger", ""):
-        pytest.skip("the engine has no such option yet")

@@ -259,6 +259,13 @@ def test_until_ends_a_trigger_that_is_not_ready() -> None:
     assert play(OrFinally(Never(), AfterProcessingTime("3s")), "1.....") == "...X"
 
 
+def test_a_last_firing_gives_no_pane_if_nothing_is_new() -> None:
+    by_the_clock = OrFinally(Repeatedly(AfterCount(1)), AfterProcessingTime("3s"))
+
+    assert play(by_the_clock, "1.....") == "x..O"
+    assert play(by_the_clock, "1..1..") == "x..X"
+
+
 def test_what_is_until_another_finishes_with_its_trigger() -> None:
     assert play(OrFinally(AfterCount(2), AfterCount(5)), "111111") == ".X"
 
