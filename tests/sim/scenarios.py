@@ -16,7 +16,7 @@ import tidegate as tg
 from tests.oracle.naive import Program
 from tests.oracle.naive_aggregates import AGGREGATES
 from tests.oracle.naive_triggers import Spec
-from tests.oracle.pipelines import SCHEMA, pipeline
+from tests.oracle.built import SCHEMA, pipeline
 from tidegate.epochs.record import Limits
 from tidegate.pipeline import Stream
 from tidegate.plan import Plan, compile_plan
