@@ -7,11 +7,11 @@ import os
 
 from hypothesis import HealthCheck, given, note, settings
 
+from tests.oracle.built import pipeline
 from tests.oracle.draws import Cut, cases
 from tests.oracle.driver import World
 from tests.oracle.naive import Naive, Program
 from tests.oracle.naive_aggregates import Row, comparable
-from tests.oracle.built import pipeline
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000"))
 
