@@ -26,8 +26,10 @@ ZONES = {
     "America/Havana": 1_730_505_600,
     "Pacific/Apia": 1_325_116_800,
 }
-"""Time zones, each with a moment near which its clocks change: back at 3 in the morning, at 2, at midnight,
-to midnight, and by a whole day."""
+"""Time zones, each with a moment near which its clocks change.
+
+At 3 in the morning back, at 2 forward, at midnight, to midnight, and by a whole day.
+"""
 
 
 @dataclass(frozen=True)
