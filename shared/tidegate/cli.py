@@ -100,6 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     compile_.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the documents go")
     compile_.set_defaults(command=_compile)
 
+    _add_figures(commands)
+    return parser
+
+
+def _add_figures(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     figures = commands.add_parser("figures", help="draw the figures of a package's modules as SVG")
     figures.add_argument(
         "package",
@@ -110,7 +115,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     figures.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the pictures go")
     figures.set_defaults(command=_figures)
-    return parser
 
 
 def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
