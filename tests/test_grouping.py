@@ -1,5 +1,6 @@
 """Key, windows, trigger and aggregates together: what makes sense, and what is refused."""
 
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -159,6 +160,68 @@ def test_an_unsafe_trigger_may_be_allowed(trigger: Any) -> None:
     with pytest.raises(PipelineError, match="or pass allow_unsafe_trigger=True"):
         late.trigger(trigger).group_by("team")
     late.trigger(trigger, allow_unsafe_trigger=True).group_by("team")
+
+
+REPEATED = tg.Repeatedly(tg.AfterCount(2))
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        REPEATED,
+        tg.Repeatedly(tg.AlignedDelay("1m")),
+        tg.Repeatedly(tg.AfterAny(tg.AfterCount(9), tg.AfterProcessingTime("1m"), tg.AfterWatermark())),
+        tg.AfterEach(tg.AfterCount(1), REPEATED),
+        tg.OrFinally(REPEATED, tg.Never()),
+    ],
+    ids=lambda each: each.describe(),
+)
+def test_what_never_finishes_and_needs_no_watermark_is_safe_everywhere(trigger: Any) -> None:
+    for window_fn in (tg.FixedWindows("2m"), tg.Sessions("1m"), tg.GlobalWindows()):
+        stream().window(window_fn, allowed_lateness="1h").trigger(trigger).group_by("team")
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        tg.AfterWatermark(early=REPEATED),
+        tg.AfterAll(tg.AfterWatermark(), tg.AfterProcessingTime("1m")),
+        tg.AfterAny(tg.AfterWatermark(), tg.Never()),
+        tg.AfterEach(tg.AfterCount(1), tg.AfterWatermark()),
+        tg.OrFinally(REPEATED, tg.AfterWatermark()),
+    ],
+    ids=lambda each: each.describe(),
+)
+def test_what_finishes_at_the_end_of_the_window_is_safe_unless_lateness_is_allowed(trigger: Any) -> None:
+    windowed().trigger(trigger).group_by("team")
+    with pytest.raises(PipelineError, match="late elements within the allowed lateness of 1s would be lost"):
+        stream().window(tg.FixedWindows("2m"), allowed_lateness="1s").trigger(trigger).group_by("team")
+
+
+@pytest.mark.parametrize(
+    ("trigger", "message"),
+    [
+        (
+            DEFAULT_TRIGGER,
+            r"it can never fire: BoundedDelay\(.*\) never reaches the end of the global window",
+        ),
+        (tg.AfterEach(tg.AfterCount(1), DEFAULT_TRIGGER), "it can come to never fire again: BoundedDelay"),
+    ],
+)
+def test_what_waits_for_the_end_of_the_global_window_is_safe_if_the_source_ends(
+    trigger: Any, message: str
+) -> None:
+    bounded = replace(stream(), source=replace(stream().source, watermark=tg.Perfect()))
+
+    bounded.window(tg.GlobalWindows()).trigger(trigger).group_by("team")
+    with pytest.raises(PipelineError, match=message):
+        stream().window(tg.GlobalWindows()).trigger(trigger).group_by("team")
+
+
+def test_nothing_is_late_for_the_global_window() -> None:
+    early = tg.AfterWatermark(early=tg.AfterCount(1))
+
+    stream().window(tg.GlobalWindows(), allowed_lateness="1h").trigger(early).group_by("team")
 
 
 def test_expiry_is_the_end_and_the_lateness_and_never_overflows() -> None:

@@ -7,13 +7,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tidegate.accumulation import ACCUMULATING, ACCUMULATING_AND_RETRACTING, DISCARDING
+    from tidegate.accumulation import (
+        ACCUMULATING,
+        ACCUMULATING_AND_RETRACTING,
+        DISCARDING,
+    )
     from tidegate.aggregates import (
+        CombineFn,
         all,
         any,
         approx_count_distinct,
         approx_quantile,
         collect,
+        combine,
         count,
         count_distinct,
         first,
@@ -22,16 +28,31 @@ if TYPE_CHECKING:
         mean,
         min,
         quantile,
+        reduce,
         std,
         sum,
         top,
         var,
     )
-    from tidegate.calendar_windows import CalendarWindows
-    from tidegate.custom_windows import CustomWindows
-    from tidegate.errors import PipelineError, TidegateError
-    from tidegate.pipeline import Pipeline, Stream
-    from tidegate.readers import read_csv, read_json, read_parquet
+    from tidegate.calendar_windows import (
+        CalendarWindows,
+    )
+    from tidegate.custom_windows import (
+        CustomWindows,
+    )
+    from tidegate.errors import (
+        PipelineError,
+        TidegateError,
+    )
+    from tidegate.pipeline import (
+        Pipeline,
+        Stream,
+    )
+    from tidegate.readers import (
+        read_csv,
+        read_json,
+        read_parquet,
+    )
     from tidegate.triggers import (
         AfterAll,
         AfterAny,
@@ -44,19 +65,36 @@ if TYPE_CHECKING:
         OrFinally,
         Repeatedly,
     )
-    from tidegate.watermarks import BoundedDelay, Idle, Marks, Perfect
-    from tidegate.windows import FixedWindows, GlobalWindows, Sessions, SlidingWindows, merge_overlapping
+    from tidegate.watermarks import (
+        BoundedDelay,
+        Idle,
+        Marks,
+        Perfect,
+    )
+    from tidegate.windows import (
+        FixedWindows,
+        GlobalWindows,
+        Sessions,
+        SlidingWindows,
+        merge_overlapping,
+    )
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "tidegate.accumulation": ("ACCUMULATING", "ACCUMULATING_AND_RETRACTING", "DISCARDING"),
+    "tidegate.accumulation": (
+        "ACCUMULATING",
+        "ACCUMULATING_AND_RETRACTING",
+        "DISCARDING",
+    ),
     "tidegate.aggregates": (
+        "CombineFn",
         "all",
         "any",
         "approx_count_distinct",
         "approx_quantile",
         "collect",
+        "combine",
         "count",
         "count_distinct",
         "first",
@@ -65,6 +103,7 @@ _HOME = {
         "mean",
         "min",
         "quantile",
+        "reduce",
         "std",
         "sum",
         "top",
@@ -72,15 +111,44 @@ _HOME = {
     ),
     "tidegate.calendar_windows": ("CalendarWindows",),
     "tidegate.custom_windows": ("CustomWindows",),
-    "tidegate.errors": ("PipelineError", "TidegateError"),
-    "tidegate.pipeline": ("Pipeline", "Stream"),
-    "tidegate.readers": ("read_csv", "read_json", "read_parquet"),
-    "tidegate.triggers": (
-        *("AfterAll", "AfterAny", "AfterCount", "AfterEach", "AfterProcessingTime", "AfterWatermark"),
-        *("AlignedDelay", "Never", "OrFinally", "Repeatedly"),
+    "tidegate.errors": (
+        "PipelineError",
+        "TidegateError",
     ),
-    "tidegate.watermarks": ("BoundedDelay", "Idle", "Marks", "Perfect"),
-    "tidegate.windows": ("FixedWindows", "GlobalWindows", "Sessions", "SlidingWindows", "merge_overlapping"),
+    "tidegate.pipeline": (
+        "Pipeline",
+        "Stream",
+    ),
+    "tidegate.readers": (
+        "read_csv",
+        "read_json",
+        "read_parquet",
+    ),
+    "tidegate.triggers": (
+        "AfterAll",
+        "AfterAny",
+        "AfterCount",
+        "AfterEach",
+        "AfterProcessingTime",
+        "AfterWatermark",
+        "AlignedDelay",
+        "Never",
+        "OrFinally",
+        "Repeatedly",
+    ),
+    "tidegate.watermarks": (
+        "BoundedDelay",
+        "Idle",
+        "Marks",
+        "Perfect",
+    ),
+    "tidegate.windows": (
+        "FixedWindows",
+        "GlobalWindows",
+        "Sessions",
+        "SlidingWindows",
+        "merge_overlapping",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -97,6 +165,7 @@ __all__ = [
     "AlignedDelay",
     "BoundedDelay",
     "CalendarWindows",
+    "CombineFn",
     "CustomWindows",
     "FixedWindows",
     "GlobalWindows",
@@ -117,6 +186,7 @@ __all__ = [
     "approx_count_distinct",
     "approx_quantile",
     "collect",
+    "combine",
     "count",
     "count_distinct",
     "first",
@@ -129,6 +199,7 @@ __all__ = [
     "read_csv",
     "read_json",
     "read_parquet",
+    "reduce",
     "std",
     "sum",
     "top",

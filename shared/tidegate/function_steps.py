@@ -59,7 +59,7 @@ class FlatMap:
         failed, reasons = calls.failed, calls.reasons
         rows = [row for produced in calls.values for row in produced]
         parents = [index for index, produced in zip(calls.rows, calls.values, strict=True) for _ in produced]
-        built, misfits = _build(rows, columns)
+        built, misfits = build_rows(rows, columns)
         if misfits:
             lost = {parents[row]: reason for row, reason in misfits.items()}
             failed += lost.keys()
@@ -74,7 +74,7 @@ class FlatMap:
     def describe(self) -> str:
         """The function's module and name, and the declared columns."""
         columns = "" if self.schema is None else f", {dict(self.schema)}"
-        return f"{self.verb}({_full_name(self.original)}{columns})"
+        return f"{self.verb}({full_name(self.original)}{columns})"
 
     def _rows(self, columns: Schema, carried: Sequence[str]) -> Callable[[Row], list[tuple[Any, ...]]]:
         complete = self.schema is None
@@ -105,7 +105,7 @@ class FilterFunction:
 
     def describe(self) -> str:
         """The function's module and name."""
-        return f"filter({_full_name(self.predicate)})"
+        return f"filter({full_name(self.predicate)})"
 
 
 @dataclass
@@ -130,14 +130,14 @@ def _call(
             raise
         except BaseException as error:  # user code may raise anything, and must not stop the stream
             calls.failed.append(index)
-            calls.reasons.append(f"{label}: {_function_name(original)} raised {_told(error)}")
+            calls.reasons.append(f"{label}: {function_name(original)} raised {told(error)}")
         else:
             calls.rows.append(index)
             calls.values.append(value)
     return calls
 
 
-def _told(error: BaseException) -> str:
+def told(error: BaseException) -> str:
     """An error's type and text; also the text comes from user code, which may raise again."""
     try:
         return f"{type(error).__name__}: {error}"
@@ -145,17 +145,18 @@ def _told(error: BaseException) -> str:
         return f"{type(error).__name__}, whose text cannot be read"
 
 
-def _full_name(function: Callable[..., Any]) -> str:
+def full_name(function: Callable[..., Any]) -> str:
     """The function's module and name, of the module the last part alone.
 
     So a pipeline means the same as `pipelines.x:p` and as `pipelines/x.py`.
     """
     # Methods of built-in objects have no module of their own, so theirs is their type's.
     module = getattr(function, "__module__", None) or type(function).__module__
-    return f"{module.rsplit('.', maxsplit=1)[-1]}.{_function_name(function)}"
+    return f"{module.rsplit('.', maxsplit=1)[-1]}.{function_name(function)}"
 
 
-def _function_name(function: Callable[..., Any]) -> str:
+def function_name(function: Callable[..., Any]) -> str:
+    """The function's name, with that of its class."""
     return getattr(function, "__qualname__", type(function).__qualname__)
 
 
@@ -171,7 +172,7 @@ def _values(row: Row, columns: Schema, carried: Sequence[str], *, complete: bool
     return tuple(row.get(name) for name in columns)
 
 
-def _build(rows: list[tuple[Any, ...]], columns: Schema) -> tuple[pl.DataFrame, dict[int, str]]:
+def build_rows(rows: list[tuple[Any, ...]], columns: Schema) -> tuple[pl.DataFrame, dict[int, str]]:
     """A frame of the rows; rows whose values have a wrong type come back as index to reason."""
     misfits: dict[int, str] = {}
     series = []

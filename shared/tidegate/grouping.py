@@ -43,7 +43,8 @@ class Windowing:
         if self.allow_unsafe_trigger:
             return
         label, outlook = f"trigger({self.trigger.describe()})", self.trigger.outlook
-        endless = isinstance(self.window_fn, GlobalWindows) and not watermark.ends
+        # The global window is past its end only when the source is, and then nothing is late.
+        everything = isinstance(self.window_fn, GlobalWindows)
         if outlook.fires is Earliest.NEVER:
             raise PipelineError(
                 label,
@@ -57,7 +58,7 @@ class Windowing:
                 "it can finish while elements still come, which would then be lost",
                 "Wrap it in Repeatedly(...), or pass allow_unsafe_trigger=True.",
             )
-        if outlook.finishes is Earliest.AT_END_OF_WINDOW and self.allowed_lateness > 0 and not endless:
+        if outlook.finishes is Earliest.AT_END_OF_WINDOW and self.allowed_lateness > 0 and not everything:
             raise PipelineError(
                 label,
                 f"it can finish at the end of the window, and late elements within the allowed lateness of "
@@ -72,7 +73,7 @@ class Windowing:
                 "Leave that part out, or pass allow_unsafe_trigger=True if the closing pane of a window that "
                 "expires is enough for them.",
             )
-        if outlook.waits is Earliest.AT_END_OF_WINDOW and endless:
+        if outlook.waits is Earliest.AT_END_OF_WINDOW and everything and not watermark.ends:
             never = "never fire" if outlook.fires is Earliest.AT_END_OF_WINDOW else "come to never fire again"
             raise PipelineError(
                 label,
@@ -100,9 +101,7 @@ class Windowing:
     @property
     def repeats_elements(self) -> bool:
         """Whether an element may be in several panes of its window, with nothing to take it back."""
-        outlook = self.trigger.outlook
-        fires_once = outlook.fires is outlook.finishes is Earliest.AT_END_OF_WINDOW
-        return self.accumulation is ACCUMULATING and not fires_once
+        return self.accumulation is ACCUMULATING and not self.trigger.outlook.once
 
     def expiry(self, end: pl.Expr) -> pl.Expr:
         """The last watermark at which a window's state is kept, from its end (Int64 microseconds).

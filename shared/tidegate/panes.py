@@ -5,9 +5,13 @@ in the epoch in which it passes the end, `late` after it. A window whose first e
 watermark is therefore `late` from its first pane on.
 """
 
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 import polars as pl
+
+from tidegate.errors import PipelineError
+from tidegate.expressions import HIDDEN
 
 WINDOW_START = "window_start"
 WINDOW_END = "window_end"
@@ -34,6 +38,28 @@ PANE_SCHEMA: dict[str, pl.DataType] = {
     OP: pl.String(),
     EMITTED_AT: MOMENT,
 }
+
+
+def schema_of_panes(
+    keys: Mapping[str, pl.DataType], values: Mapping[str, pl.DataType]
+) -> dict[str, pl.DataType]:
+    """The columns of panes: the keys, the window, the values, and what is said of the emission."""
+    window = {name: PANE_SCHEMA[name] for name in (WINDOW_START, WINDOW_END)}
+    return {**keys, **window, **values, **PANE_SCHEMA}
+
+
+def check_value_names(names: Collection[str], keys: Collection[str]) -> None:
+    """Refuses names of values, or keys, that cannot stand in one pane.
+
+    Raises:
+        PipelineError: The name belongs to the system, or is a value's and a key's.
+    """
+    for name in (*names, *keys):
+        if name in PANE_COLUMNS or name.startswith(HIDDEN):
+            raise PipelineError("agg", f"the name {name} belongs to the system", "Choose another name.")
+    for name in names:
+        if name in keys:
+            raise PipelineError("agg", f"{name} is already a key column", "Choose another name.")
 
 
 class Timing(StrEnum):

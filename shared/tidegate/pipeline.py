@@ -13,13 +13,13 @@ import polars as pl
 
 from tidegate.accumulation import ACCUMULATING_AND_RETRACTING as RETRACTING
 from tidegate.accumulation import Accumulation
-from tidegate.aggregates import Aggregate
+from tidegate.aggregates import Aggregate, BoundAggregate, CombineFn, combine, reduce
+from tidegate.aggregates.whole_rows import bind_fields, row_without
 from tidegate.errors import PipelineError
-from tidegate.expressions import HIDDEN
 from tidegate.function_steps import FilterFunction, FlatMap, Row
 from tidegate.grouping import Grouping, Windowing
 from tidegate.limits import MAX_SHUFFLES
-from tidegate.panes import OP, PANE_COLUMNS, PANE_SCHEMA, Op, Timestamp
+from tidegate.panes import OP, PANE_COLUMNS, Op, Timestamp, check_value_names, schema_of_panes
 from tidegate.schema import UserSchema, declared_schema
 from tidegate.sinks.sink import Sink
 from tidegate.sources.source import Source, check_prefix
@@ -282,28 +282,56 @@ class GroupedStream:
         """
         if not aggregates:
             raise PipelineError("agg", "nothing is computed", "Give for example total=tg.sum('score').")
-        for name in (*aggregates, *self.keys):
-            if name in PANE_COLUMNS or name.startswith(HIDDEN):
-                raise PipelineError("agg", f"the name {name} belongs to the system", "Choose another name.")
-        for name in aggregates:
-            if name in self.keys:
-                raise PipelineError("agg", f"{name} is already a key column", "Choose another name.")
         for name, aggregate in aggregates.items():
             mend = "Give one of Tidegate's aggregates, such as tg.sum('score')."
             _check(f"agg({name}=...)", aggregate, "bind", mend)
-        schema, replaced = self.stream.schema, [each.meta.output_name() for each in self.derived]
-        sign = self.stream.sign
-        bound = tuple(each.bind(name, schema, replaced, sign) for name, each in aggregates.items())
-        grouping = Grouping(self.keys, self.windowing, bound, self.derived, sign)
+        schema, sign = self.stream.schema, self.stream.sign
+        return self._panes(tuple(a.bind(n, schema, self._replaced, sign) for n, a in aggregates.items()))
+
+    def reduce(self, function: Callable[[Row, Row], Row]) -> Stream:
+        """*What* is computed, as one row of all: by a Python function of two rows.
+
+        Args:
+            function: From two rows as `dict`, without the key columns, to one with the same columns; as for
+                `tg.reduce`. The columns that are no keys are the values of the panes.
+
+        Raises:
+            PipelineError: There is no column but the keys, or `function` cannot be called.
+
+        Example:
+            >>> events.select("user", "page").group_by("user").reduce(newer)  # doctest: +SKIP
+        """
+        return self._fields(reduce(row_without("reduce", self.stream.schema, self.keys), function))
+
+    def combine(self, combine_fn: CombineFn) -> Stream:
+        """*What* is computed, as one row of all: by a `CombineFn` whose inputs and outputs are rows.
+
+        Args:
+            combine_fn: From rows as `dict`, without the key columns, to a `pl.Struct` of the panes' columns.
+
+        Raises:
+            PipelineError: There is no column but the keys, or its output is no `pl.Struct`.
+        """
+        return self._fields(combine(row_without("combine", self.stream.schema, self.keys), combine_fn))
+
+    @property
+    def _replaced(self) -> list[str]:
+        return [each.meta.output_name() for each in self.derived]
+
+    def _fields(self, aggregate: Aggregate) -> Stream:
+        bound = bind_fields(aggregate, self.stream.schema, self._replaced, self.stream.sign)
+        return self._panes(bound)
+
+    def _panes(self, bound: tuple[BoundAggregate, ...]) -> Stream:
+        grouping = Grouping(self.keys, self.windowing, bound, self.derived, self.stream.sign)
         values = {each.name: each.dtype for each in bound}
-        panes = dict(PANE_SCHEMA)
-        head = {name: panes.pop(name) for name in ("window_start", "window_end")}
+        check_value_names(values, self.keys)
         return replace(
             self.stream,
             shuffles=(*self.stream.shuffles, Shuffle(self.stream.steps, grouping)),
             steps=(),
             windowing=None,
-            schema=grouping.keys | head | values | panes,
+            schema=schema_of_panes(grouping.keys, values),
         )
 
 

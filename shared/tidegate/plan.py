@@ -73,7 +73,9 @@ class Plan:
     @property
     def calls_python(self) -> bool:
         """Whether a Python function is called for each row, so that threads would wait for each other."""
-        return any(step.is_python for stage in self.stages for step in stage.steps)
+        steps = (step for stage in self.stages for step in stage.steps)
+        aggregates = (each for stage in self.stages if stage.reduce for each in stage.reduce.aggregates)
+        return any(step.is_python for step in steps) or any(each.is_python for each in aggregates)
 
     def meaning(self) -> tuple[str, ...]:
         """What state depends on, one line a step; two plans with the same lines share their state."""

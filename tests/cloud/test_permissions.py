@@ -171,10 +171,17 @@ class Deployed:
                         self.task("epoch", {"epoch": answer["epoch"], "stage": "epoch", "task": 0})
                         self.control("epoch").commit(answer["epoch"])
                     case "fan_out":
-                        for stage in ("map", "reduce"):
-                            for task in answer[stage]:
-                                self.task(stage, task)
+                        for task in answer["map"]:
+                            self.task("map", task)
+                        self._reduce(answer)
                         self.control("commit").commit(answer["epoch"])
+
+    def _reduce(self, answer: dict[str, Any]) -> None:
+        for task in answer["reduce"]:
+            self.task("reduce", task)
+        if answer["later"]:
+            given = (answer[name] for name in ("epoch", "stage", "later", "history"))
+            self._reduce(self.control("plan").next_stage(*given))
 
 
 SMALL, FANNED_OUT = Limits(), Limits(small=0, task_bytes=1)
@@ -188,6 +195,23 @@ def without_shuffle() -> Plan:
         watermark=tg.BoundedDelay("0s"),
     )
     return compile_plan(tg.Pipeline("copies", stream.write_json("copies")))
+
+
+def grouped_twice() -> Plan:
+    """With early panes by the clock, whose alarms somebody has to set."""
+    stream = tg.read_json(
+        "scores",
+        schema={"team": pl.String, "score": pl.Int64, "at": pl.Datetime("ms")},
+        event_time="at",
+        watermark=tg.BoundedDelay("0s"),
+    )
+    for _ in range(2):
+        windows = stream.window(tg.FixedWindows("1m"), allowed_lateness="1h")
+        by_clock = windows.trigger(
+            tg.AfterWatermark(early=tg.AfterProcessingTime("1h"), late=tg.AfterCount(1))
+        )
+        stream = by_clock.accumulate(tg.ACCUMULATING_AND_RETRACTING).group_by("team").agg(games=tg.count())
+    return compile_plan(tg.Pipeline("twice", stream.write_json("twice")))
 
 
 def waves(deployed: Deployed, *, twice: bool) -> None:
@@ -223,7 +247,7 @@ def another_plan(deployed: Deployed) -> None:
 def calls() -> dict[str, set[Call]]:
     """What each function called on all paths that it has."""
     calls: dict[str, set[Call]] = defaultdict(set)
-    for plan in (compiled(), without_shuffle()):
+    for plan in (compiled(), without_shuffle(), grouped_twice()):
         for limits in (SMALL, FANNED_OUT):
             waves(Deployed(plan, limits, calls), twice=True)
             deployed = Deployed(plan, limits, calls)

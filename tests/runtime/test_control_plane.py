@@ -6,15 +6,24 @@ import pytest
 
 from tests.epochs.scenario import NOON, WAVES, World, compiled, uploaded
 from tidegate.epochs import lease, paths
+from tidegate.epochs.head import Head
 from tidegate.epochs.record import Limits
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import run_task
 from tidegate.errors import ForeignObject, IncompatiblePipeline
-from tidegate.limits import EXECUTION_HISTORY, LEASE, RECONCILE_EVERY, RECONCILE_OVERLAP, SWEEP_EVERY
+from tidegate.limits import (
+    EXECUTION_HISTORY,
+    KEY_GROUPS,
+    LEASE,
+    RECONCILE_EVERY,
+    RECONCILE_OVERLAP,
+    SWEEP_EVERY,
+)
 from tidegate.outline import Outline
-from tidegate.runtime.control_plane import ControlPlane
+from tidegate.runtime.control_plane import ControlPlane, Received
+from tidegate.runtime.notifications import Alarm
 from tidegate.stores.memory import ManualClock, MemoryAlarms
-from tidegate.stores.ports import ObjectInfo
+from tidegate.stores.ports import ObjectInfo, Put
 from tidegate.testing.faults import Crash, FaultyTable, Interference
 
 PLAN = compiled()
@@ -141,6 +150,24 @@ def test_an_execution_that_was_stopped_stands_by_no_more(deployed: Deployed, sai
     deployed.ended.add(standby)
     deployed.control.wake()
     assert len(deployed.running) == 1
+
+
+def test_who_goes_idle_sets_the_heads_alarm_once(deployed: Deployed) -> None:
+    table, alarm = deployed.world.table, NOON + 3_600_000_000
+    head = Head(1, ("", ""), 1, PLAN.fingerprint(), KEY_GROUPS, alarm)
+    table.write(Put(paths.HEAD, head.row()))
+    lease.note(table, "reconcile", NOON)
+    lease.note(table, "sweep", NOON)
+    assert deployed.control.plan("one", 0)["action"] == "idle"
+    assert deployed.control.plan("two", 0)["action"] == "idle"
+    assert deployed.alarms.moments == [alarm]
+    # It went off before its time, or by a clock that is behind: it is set anew.
+    assert deployed.control.receive(Alarm(alarm)) is Received.ALARM
+    assert deployed.control.plan("three", 0)["action"] == "idle"
+    assert deployed.alarms.moments == [alarm, alarm]
+    assert deployed.control.receive(Alarm(alarm - 1)) is Received.ALARM
+    assert deployed.control.plan("four", 0)["action"] == "idle"
+    assert deployed.alarms.moments == [alarm, alarm], "another one was meant"
 
 
 def test_another_plan_is_refused_before_anything_is_written(deployed: Deployed) -> None:

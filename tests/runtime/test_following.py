@@ -164,3 +164,28 @@ def test_looking_at_a_file_survives_its_writers(tmp_path: Path) -> None:
         with path.open("a"):
             pass
     assert looking.returncode == 0
+
+
+BY_CLOCK = """
+import polars as pl
+import tidegate as tg
+
+events = tg.read_json("scores", schema={"team": pl.String, "score": pl.Int64, "at": pl.Datetime("ms")},
+                      event_time="at", watermark=tg.BoundedDelay("10s"))
+early = tg.AfterWatermark(early=tg.AfterProcessingTime("300ms"))
+totals = events.window(tg.FixedWindows("1d")).trigger(early).group_by("team").agg(total=tg.sum("score"))
+pipeline = tg.Pipeline("by-clock", totals.write_json("totals"))
+"""
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_early_pane_comes_by_the_clock_while_nothing_arrives(
+    write_pipeline: Write, tmp_path: Path
+) -> None:
+    write_files(tmp_path / "in" / "scores", 1)
+    with opened(write_pipeline(BY_CLOCK), tmp_path) as runner, following(runner) as watched:
+        assert eventually(lambda: any(manifest.counters.get("panes_early") for manifest in watched))
+        assert [manifest.counters["files"] for manifest in watched] == [1, 0]
+        asked = [len(watched), *(watched[-1].counters.values())]
+        time.sleep(0.5)
+        assert [len(watched), *(watched[-1].counters.values())] == asked, "and then nothing more"

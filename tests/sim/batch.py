@@ -6,7 +6,10 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
-from tests.oracle.naive import AGGREGATES, DAY, Key, Naive, Program, Row, Window
+from tests.oracle.naive import DAY, Naive, Program
+from tests.oracle.naive_aggregates import AGGREGATES, Row, comparable
+from tests.oracle.naive_grouping import Key
+from tests.oracle.naive_windows import Window, assign
 from tests.oracle.test_oracle import order
 from tests.sim.scenarios import FLUSH_AT, Case
 from tidegate.epochs.record import EpochRecord
@@ -54,10 +57,11 @@ def _equals_naive(
     naive = Naive(program)
     for record in run.watch.records:
         naive.now = record.now
-        naive._epoch(_rows(run, record), [record.now], record.accepted, record.processed)  # type: ignore[arg-type]
+        naive.epoch(_rows(run, record), record.now, record.accepted, record.processed)  # type: ignore[arg-type]
 
     def shown(rows: list[Row]) -> list[Row]:
-        return [{name: row[name] for name in row if name not in ignored} for row in sorted(rows, key=order)]
+        ordered = map(comparable, sorted(rows, key=order))
+        return [{name: row[name] for name in row if name not in ignored} for row in ordered]
 
     if shown(panes) != shown(naive.panes):
         run.violations.append(f"the panes are {shown(panes)}, and should be {shown(naive.panes)}")
@@ -73,7 +77,7 @@ def _conserved(program: Program, run: Run, panes: list[Row], totals: dict[str, i
     dead = totals.get("dead_letters", 0)
     if totals["records"] != len(rows) or totals["records"] != totals.get("elements", 0) + dead:
         run.violations.append(f"{len(rows)} records were uploaded, and the counters are {totals}")
-    if program.size:
+    if program.windows[0] != "global":
         counted = sum(_sums(program, panes, "number").values()) + 1
         if counted + dropped != totals["elements"]:
             run.violations.append(
@@ -83,20 +87,20 @@ def _conserved(program: Program, run: Run, panes: list[Row], totals: dict[str, i
 
 def _equals_batch(program: Program, run: Run, panes: list[Row], totals: dict[str, int]) -> None:
     """Where nothing was dropped, all panes together are the batch answer."""
-    if not program.size or totals.get("dropped_late") or totals.get("dropped_closed"):
+    if program.windows[0] == "global" or totals.get("dropped_late") or totals.get("dropped_closed"):
         return
     windows: dict[tuple[Key, Window], list[Row]] = defaultdict(list)
     ahead = max(record.now for record in run.watch.records) + DAY
-    naive = Naive(program)
     for row in _all_rows(run):
         if row["at"] is not None and row["at"] <= ahead and row["k"] != "flush":
-            windows[tuple(row[name] for name in program.keys), naive._window(row["at"])].append(row)
+            (window,) = assign(program.windows, row["at"])
+            windows[tuple(row[name] for name in program.keys), window].append(row)
     for name in program.aggregates:
-        if not program.accumulating and name not in ADDITIVE:
+        if program.accumulation == "discarding" and name not in ADDITIVE:
             continue
         wanted = {where: AGGREGATES[name](rows) for where, rows in windows.items()}
         found = _sums(program, panes, name)
-        if found != {(key, window[0]): value for (key, window), value in wanted.items()}:
+        if comparable(found) != comparable({(key, window[0]): wanted[key, window] for key, window in wanted}):
             run.violations.append(f"all panes give for {name} {found}, and a batch query gives {wanted}")
 
 
@@ -106,7 +110,7 @@ def _sums(program: Program, panes: list[Row], name: str) -> dict[tuple[Key, int]
     for pane in sorted(panes, key=lambda each: (each["epoch"], each["pane_index"])):
         where = tuple(pane[key] for key in program.keys), _microseconds(pane["window_start"])
         sign = -1 if pane["op"] == "retract" else 1
-        before = 0 if program.accumulating else whole.get(where, 0)
+        before = 0 if program.accumulation == "accumulating" else whole.get(where, 0)
         whole[where] = before + sign * pane[name] if name in ADDITIVE else pane[name]
     # The last element is there to end the windows of the others; its own is still open.
     return {where: value for where, value in whole.items() if where[1] < FLUSH_AT - HOUR}

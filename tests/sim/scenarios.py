@@ -13,8 +13,10 @@ import polars as pl
 import yaml
 
 import tidegate as tg
-from tests.oracle.naive import AGGREGATES, Program, Spec
-from tests.oracle.test_oracle import SCHEMA, pipeline
+from tests.oracle.naive import Program
+from tests.oracle.naive_aggregates import AGGREGATES
+from tests.oracle.naive_triggers import Spec
+from tests.oracle.pipelines import SCHEMA, pipeline
 from tidegate.epochs.record import Limits
 from tidegate.pipeline import Stream
 from tidegate.plan import Plan, compile_plan
@@ -52,9 +54,8 @@ def draw_program(chance: Random) -> Program:
         keys=chance.choice((("k",), ("k",), (), ("k", "n"))),
         aggregates=tuple(dict.fromkeys(("number", *names))),
         trigger=draw_trigger(chance, 2),
-        accumulating=chance.random() < 0.5,
-        size=size,
-        offset=chance.choice((0, SECOND)) % size if size else 0,
+        accumulation=chance.choice(("accumulating", "discarding")),
+        windows=("fixed", size, chance.choice((0, SECOND)) % size) if size else ("global",),
         lateness=chance.choice(LATENESS),
         delay=chance.choice((0, 0, 2 * SECOND, 50 * SECOND)),
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.stores.aws import DynamoTable, UploadedVersions
+from tidegate.stores.aws import AlarmQueue, DynamoTable, UploadedVersions
 from tidegate.stores.ports import Put, Table
 from tidegate.testing.table import TableConformance
 
@@ -119,3 +119,48 @@ def test_keys_are_listed_as_they_were_uploaded(s3: Any, versioned: str, key: str
     s3.put_object(Bucket=versioned, Key=key, Body=b"1")
     s3.put_object(Bucket=versioned, Key="inside.json", Body=b"not below the folder")
     assert [each.key for each in UploadedVersions(versioned).list("in")] == [key]
+
+
+NOON = 1_800_000_000_000_000
+SECOND = 1_000_000
+
+
+@pytest.fixture
+def alarms(aws_environment: str) -> Iterator[tuple[AlarmQueue, Any, Any]]:
+    import boto3
+
+    sqs, scheduler = boto3.client("sqs"), boto3.client("scheduler")
+    url = sqs.create_queue(QueueName="alarms")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    group = f"group{next(_buckets)}"
+    scheduler.create_schedule_group(Name=group)
+    role = "arn:aws:iam::123456789012:role/alarms"
+    yield AlarmQueue(url, arn, group, role, "alarm at {}".format), sqs, scheduler
+    sqs.delete_queue(QueueUrl=url)
+    sqs.close()
+    scheduler.close()
+
+
+def test_a_near_alarm_is_a_delayed_message(alarms: Any) -> None:
+    queue, sqs, _ = alarms
+    queue.set(NOON, now=NOON + 5 * SECOND)
+    queue.set(NOON + 1, now=NOON)
+    queue.set(NOON + 900 * SECOND, now=NOON)
+    url = sqs.get_queue_url(QueueName="alarms")["QueueUrl"]
+    at_once = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    assert [each["Body"] for each in at_once] == [f"alarm at {NOON}"], "one that is past comes at once"
+    names = ["ApproximateNumberOfMessagesDelayed"]
+    waiting = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+    assert waiting == {"ApproximateNumberOfMessagesDelayed": "2"}, "never before its moment"
+
+
+def test_a_far_alarm_is_one_schedule_that_comes_early_and_goes(alarms: Any) -> None:
+    queue, _, scheduler = alarms
+    moment = NOON + 3_600 * SECOND + 7
+    queue.set(moment, now=NOON)
+    queue.set(moment, now=NOON + 1)
+    (listed,) = scheduler.list_schedules(GroupName=queue._group)["Schedules"]
+    schedule = scheduler.get_schedule(GroupName=queue._group, Name=listed["Name"])
+    assert schedule["ScheduleExpression"] == "at(2027-01-15T08:59:00)", "a minute before 09:00:00"
+    assert schedule["ActionAfterCompletion"] == "DELETE"
+    assert schedule["Target"]["Input"] == f"alarm at {moment}"

@@ -41,7 +41,7 @@ class Count:
         return self.seen >= self.number
 
     def shows(self, epoch: Epoch) -> bool:
-        return True
+        return epoch.pending > 0
 
     def fire(self, epoch: Epoch) -> bool:
         """Fires, being ready; says whether it is finished."""
@@ -65,7 +65,7 @@ class Delay:
         return epoch.now >= self.deadline
 
     def shows(self, epoch: Epoch) -> bool:
-        return True
+        return epoch.pending > 0
 
     def fire(self, epoch: Epoch) -> bool:
         return True

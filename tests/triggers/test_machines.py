@@ -76,7 +76,7 @@ def windows_of(noise: bytes) -> list[tuple[list[int], list[int]]]:
 
 
 @given(triggers(4) | triggers(3).map(tg.Repeatedly), noise, steps_of_watermark, steps_of_clock)
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 def test_triggers_do_what_their_machines_do(
     trigger: Trigger, noise: bytes, watermarks: list[int], clocks: list[int]
 ) -> None:

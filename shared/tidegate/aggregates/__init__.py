@@ -8,9 +8,11 @@ Nulls are no values: they count for nothing in all but `count()`.
 """
 
 from tidegate.aggregates.aggregate import Accumulator, Aggregate, BoundAggregate, Input
+from tidegate.aggregates.combine_fn import CombineFn
 from tidegate.aggregates.distinct import count_distinct
 from tidegate.aggregates.event_order import collect, first, last
 from tidegate.aggregates.extremes import max, min
+from tidegate.aggregates.functions import combine, reduce
 from tidegate.aggregates.histogram import approx_quantile
 from tidegate.aggregates.hyperloglog import approx_count_distinct
 from tidegate.aggregates.moments import std, var
@@ -23,12 +25,14 @@ __all__ = [
     "Accumulator",
     "Aggregate",
     "BoundAggregate",
+    "CombineFn",
     "Input",
     "all",
     "any",
     "approx_count_distinct",
     "approx_quantile",
     "collect",
+    "combine",
     "count",
     "count_distinct",
     "first",
@@ -37,6 +41,7 @@ __all__ = [
     "mean",
     "min",
     "quantile",
+    "reduce",
     "std",
     "sum",
     "top",

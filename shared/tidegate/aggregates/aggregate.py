@@ -83,6 +83,11 @@ class Operand:
     sign: pl.Expr | None = None
 
     @property
+    def label(self) -> str:
+        """How messages name the aggregate."""
+        return _label(self.name, self.verb)
+
+    @property
     def fields(self) -> Schema:
         """The fields of values that are structs, with types."""
         return pl.Schema(self.dtype.to_schema()) if isinstance(self.dtype, pl.Struct) else {}
@@ -93,7 +98,7 @@ class Operand:
 
     def refusal(self, what: str, mend: str) -> PipelineError:
         """The error for an input that does not fit."""
-        return PipelineError(f"agg({self.name}={self.verb}(...))", what, mend)
+        return PipelineError(self.label, what, mend)
 
     def comparable(self, dtype: pl.DataType | None = None) -> None:
         """Refuses values without an order of their own.
@@ -119,15 +124,15 @@ class Aggregate:
             are counted only.
         build: Gives its accumulators.
         parameters: What else it was given, as text; part of the description.
-        trial: What every input is tried with before it is grouped, a function of the column that raises; a
-            row that it fails on is rejected alone.
+        trial: From the aggregate's label to what every input is tried with before it is grouped: a function
+            that gives a column as it is or raises. A row that it fails on is rejected alone.
     """
 
     verb: str
     over: pl.Expr | Callable[[Schema], pl.Expr] | None
     build: Build
     parameters: str = ""
-    trial: Callable[[pl.Series], pl.Series] | None = None
+    trial: Callable[[str], Callable[[pl.Series], pl.Series]] | None = None
 
     def bind(
         self,
@@ -139,7 +144,7 @@ class Aggregate:
         """The aggregate as the output column `name` over elements of this schema.
 
         Args:
-            name: Of the output column.
+            name: Of the output column; empty for an aggregate whose fields become the columns.
             schema: The elements' columns.
             replaced: Columns that a key of the same name replaces before the partials are computed.
             sign: 1 for an element that is inserted, -1 for one that is retracted (Int8); a retraction takes
@@ -149,7 +154,7 @@ class Aggregate:
             PipelineError: The input is no column or row-by-row expression of the schema, or its type does
                 not fit the aggregate.
         """
-        label = f"agg({name}={self.verb}(...))"
+        label = _label(name, self.verb)
         signed = "" if sign is None else " of signed rows"
         if self.over is None:
             bound = self.build(Operand(name, self.verb, pl.lit(True), pl.Boolean(), sign))
@@ -166,7 +171,9 @@ class Aggregate:
         # counts once for each row.
         operand = Operand(name, self.verb, pl.lit(None), dtype, sign)
         column = operand.column("input")
-        tried = given if self.trial is None else given.map_batches(self.trial, dtype, is_elementwise=True)
+        tried = given
+        if self.trial is not None:
+            tried = given.map_batches(self.trial(label), dtype, is_elementwise=True)
         bound = self.build(replace(operand, value=pl.col(column)))
         return replace(bound, description=description, inputs=(tried.alias(column),))
 
@@ -182,6 +189,10 @@ def canonical(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
         return value
     nan, zero = pl.lit(float("nan"), dtype=dtype), pl.lit(0.0, dtype=dtype)
     return pl.when(value.is_nan()).then(nan).when(value == 0).then(zero).otherwise(value)
+
+
+def _label(name: str, verb: str) -> str:
+    return f"agg({name}={verb}(...))" if name else f"{verb}(...)"
 
 
 def _check_repeated(label: str, given: pl.Expr) -> None:

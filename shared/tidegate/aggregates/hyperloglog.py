@@ -3,9 +3,9 @@
 The sketch is HyperLogLog (Flajolet, Fusy, Gandouet and Meunier, 2007): a stable 64-bit hash of a value names
 one of 2^p registers and a rank, the place of the first 1 in its other bits, and each register keeps the
 highest rank that it met. It is read with Ertl's improved estimator ("New cardinality estimation algorithms
-for HyperLogLog sketches", 2017, arXiv:1702.01284, algorithm 6), which needs no table of corrections. Registers
-that met nothing are not stored. Over rows that may be retracted every rank that a register met is counted, so
-that a value that is taken out takes its rank with it.
+for HyperLogLog sketches", 2017, arXiv:1702.01284, algorithm 6), which needs no table of corrections.
+Registers that met nothing are not stored. Over rows that may be retracted every rank that a register met is
+counted, so that a value that is taken out takes its rank with it.
 """
 
 from math import log
@@ -79,11 +79,11 @@ def _highest(entries: Entries) -> Entries:
 
 def _estimate(used: pl.Expr, ranks: pl.Expr, precision: int) -> pl.Expr:
     """The number of distinct values from the ranks of the registers in use."""
-    registers = 2**precision
+    registers: int = 2**precision
     # Register ranks beyond what 64 bits can show would take 2^48 values: they are not corrected for.
     harmonic = (pl.lit(0.5) ** ranks.cast(pl.Float64)).sum()
     empty = (1 - used / registers).map_batches(_sigma, pl.Float64, is_elementwise=True)
-    scale = registers * registers / (2 * log(2))
+    scale: float = registers * registers / (2 * log(2))
     return (pl.lit(scale) / (harmonic + empty * registers)).round()
 
 
@@ -103,6 +103,8 @@ def _hashed(operand: Operand) -> pl.Expr:
     value, dtype = canonical(operand.value, operand.dtype), operand.dtype
     if dtype in (pl.String(), pl.Binary()):
         text = value
+    elif isinstance(dtype, pl.Enum):
+        text = value.cast(pl.String)
     elif dtype.is_float():
         text = value.cast(pl.Float64).reinterpret(dtype=pl.UInt64).cast(pl.String)
     elif dtype.is_integer():

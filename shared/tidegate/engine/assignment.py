@@ -40,7 +40,9 @@ def combine_elements(elements: pl.DataFrame, grouping: Grouping, watermark: int)
     """
     window_fn = grouping.windowing.window_fn
     if isinstance(window_fn, SlidingWindows):
-        sliced = elements.with_columns(window_fn.slice(pl.col(EVENT_TIME)).alias(START))
+        # Which of a slice's windows an element is late for is asked where they are known.
+        times = pl.col(EVENT_TIME)
+        sliced = elements.with_columns(window_fn.slice(times).alias(START), times.alias(PANE_TIME))
         # Between two windows there may be times that lie in none.
         inside = sliced.filter(window_fn.count(pl.col(START)) > 0)
         return open_slices(_combined(inside, grouping), grouping, watermark)
@@ -49,7 +51,7 @@ def combine_elements(elements: pl.DataFrame, grouping: Grouping, watermark: int)
     dropped = windowed.height - kept.height
     if keeps_time(grouping):
         timely = pl.when(pl.col(END) > watermark).then(EVENT_TIME)
-        kept = kept.with_columns(timely.alias(EVENT_TIME))
+        kept = kept.with_columns(timely.alias(PANE_TIME))
     if grouping.windowing.merges:
         kept = with_merged_windows(kept, grouping)
     return _combined(kept, grouping), dropped
@@ -74,7 +76,7 @@ def _windowed(elements: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
 def _combined(elements: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     columns = [each.partial.cast(each.dtype).alias(each.name) for each in accumulators(grouping)]
     if keeps_time(grouping):
-        columns.append(pane_time(grouping, pl.col(EVENT_TIME)).alias(PANE_TIME))
+        columns.append(pane_time(grouping, pl.col(PANE_TIME)))
     keys = [name for name in places(grouping) if name in elements.columns]
     grouped = elements.group_by(keys, maintain_order=True).agg(*columns, pl.len().cast(pl.Int64).alias(ADDED))
     return with_key_groups(grouped, grouping.keys).select(list(partial_schema(grouping)))

@@ -52,7 +52,7 @@ class AfterCount:
         def after(fires: pl.Expr, anew: pl.Expr) -> Columns:
             return evolve(self.state(path), {f"{path}.elements": elements}, fires | anew)
 
-        return Step((), ready, ready, pl.lit(True), after)
+        return Step((), ready, ready & (moment.pending > 0), pl.lit(True), after)
 
     def due(self, path: str, end: pl.Expr, watermark: int) -> pl.Expr:
         """Never by time alone, unless enough elements have come."""

@@ -39,7 +39,7 @@ def _deadline_step(path: str, moment: Moment, asked: int) -> Step:
     def after(fires: pl.Expr, anew: pl.Expr) -> Columns:
         return evolve(_deadline_state(path), {f"{path}.deadline": deadline}, fires | anew)
 
-    return Step((), ready, ready, pl.lit(True), after)
+    return Step((), ready, ready & (moment.pending > 0), pl.lit(True), after)
 
 
 @dataclass(frozen=True)

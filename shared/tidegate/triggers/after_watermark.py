@@ -71,7 +71,9 @@ class AfterWatermark:
         end = Earliest.AT_END_OF_WINDOW
         early = self.early.outlook if self.early else Never().outlook
         finishes = end if self.late is None else Earliest.NEVER
-        return Outlook(min(early.fires, end), finishes, min(early.waits, end))
+        return Outlook(
+            min(early.fires, end), finishes, min(early.waits, end), once=not (self.early or self.late)
+        )
 
     def state(self, path: str) -> State:
         """`passed`: whether the on-time firing is done; and the state of both parts."""

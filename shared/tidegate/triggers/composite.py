@@ -45,7 +45,7 @@ class Repeatedly:
     @property
     def outlook(self) -> Outlook:
         """As its trigger, and it never finishes."""
-        return replace(self.trigger.outlook, finishes=Earliest.NEVER)
+        return replace(self.trigger.outlook, finishes=Earliest.NEVER, once=False)
 
     def state(self, path: str) -> State:
         """That of its trigger."""
@@ -96,7 +96,7 @@ class AfterAny:
     def outlook(self) -> Outlook:
         """It fires as the first of its parts, and finishes with that."""
         first = min(part.outlook.fires for part in self.parts)
-        return Outlook(first, first, first)
+        return Outlook(first, first, first, once=True)
 
     def state(self, path: str) -> State:
         """That of its parts, by their numbers."""
@@ -144,7 +144,7 @@ class AfterAll:
     def outlook(self) -> Outlook:
         """It fires as the last of its parts, and finishes with that."""
         last = max(part.outlook.fires for part in self.parts)
-        return Outlook(last, last, last)
+        return Outlook(last, last, last, once=True)
 
     def state(self, path: str) -> State:
         """That of its parts, by their numbers."""
@@ -203,8 +203,14 @@ class AfterEach:
     def outlook(self) -> Outlook:
         """It fires as its first part, finishes as the last one that does, and waits as each of them."""
         outlooks = [part.outlook for part in self.parts]
+        lasting = (number for number, each in enumerate(outlooks) if each.finishes is not Earliest.ANY_TIME)
+        # What follows a part that lasts until the end has its turn behind the end only.
+        before_end = outlooks[: next(lasting, len(outlooks)) + 1]
         return Outlook(
-            outlooks[0].fires, max(each.finishes for each in outlooks), max(each.waits for each in outlooks)
+            outlooks[0].fires,
+            max(each.finishes for each in outlooks),
+            max(each.waits for each in before_end),
+            once=False,
         )
 
     def state(self, path: str) -> State:
@@ -247,8 +253,9 @@ class OrFinally:
     """Fires as its trigger does, until `until` is ready: then it fires a last time and is finished.
 
     `until` sees all elements, whatever fires meanwhile: `OrFinally(Repeatedly(AfterCount(2)),
-    AfterCount(10))` ends with the tenth element. It also finishes if its trigger does. When sessions merge,
-    so do both parts.
+    AfterCount(10))` ends with the tenth element. It also finishes if its trigger does. A last firing without
+    elements that wait for it, as it can be by the clock, gives no pane. When sessions merge, so do both
+    parts.
 
     Raises:
         PipelineError: One of them is no trigger.
@@ -265,7 +272,7 @@ class OrFinally:
     def outlook(self) -> Outlook:
         """It fires, finishes and waits as the first of both."""
         main, until = self.trigger.outlook, self.until.outlook.fires
-        return Outlook(min(main.fires, until), min(main.finishes, until), min(main.waits, until))
+        return Outlook(min(main.fires, until), min(main.finishes, until), min(main.waits, until), main.once)
 
     def state(self, path: str) -> State:
         """That of both parts, as `main` and `until`."""

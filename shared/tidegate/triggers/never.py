@@ -13,7 +13,7 @@ class Never:
     """Never fires: for a part that shall not, such as the first one of `OrFinally`."""
 
     outlook: Outlook = field(
-        default=Outlook(Earliest.NEVER, Earliest.NEVER, Earliest.NEVER), init=False, repr=False
+        default=Outlook(Earliest.NEVER, Earliest.NEVER, Earliest.NEVER, once=True), init=False, repr=False
     )
 
     def state(self, path: str) -> State:

@@ -28,13 +28,15 @@ class Outlook:
     Attributes:
         fires: When it can fire for the first time.
         finishes: When it can finish, after which its window is closed to further elements.
-        waits: What it may come to wait for before it fires again, at the most: a trigger that fires once
-            and from then on only at the end of the window waits for that end.
+        waits: What it may come to wait for before it fires again, at the most, while the watermark is
+            before the window's end: a trigger that fires once and then only at the end waits for that end.
+        once: Whether it is finished with its first firing.
     """
 
     fires: Earliest
     finishes: Earliest
     waits: Earliest
+    once: bool
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,8 @@ class Step:
         layers: Columns that the other expressions look at, and later layers at those before them: to be
             added to the frame one layer after the other, and dropped in the end.
         ready: Whether it would fire (Boolean).
-        shows: Whether that firing asks for a pane (Boolean); never true where `ready` is not.
+        shows: Whether that firing asks for a pane (Boolean); never true where `ready` is not. It does if
+            elements wait for one, and if it is the on-time firing of a trigger that always wants its pane.
         finished: Whether it is finished once it has fired (Boolean; says nothing where it does not fire).
         after: The trigger's state columns after the epoch, from whether it fires and from whether it
             begins anew whatever it does (both Boolean).
@@ -164,5 +167,5 @@ def evolve(state: State, quiet: Mapping[str, pl.Expr], anew: pl.Expr) -> Columns
     return {name: pl.when(anew).then(state[name].value).otherwise(value) for name, value in quiet.items()}
 
 
-ONCE: Final = Outlook(Earliest.ANY_TIME, Earliest.ANY_TIME, Earliest.ANY_TIME)
+ONCE: Final = Outlook(Earliest.ANY_TIME, Earliest.ANY_TIME, Earliest.ANY_TIME, once=True)
 """That of a trigger that fires once, before or after the end, and is finished."""

@@ -1,0 +1,174 @@
+"""Random programs, elements, and cuts of them into files, epochs and tasks."""
+
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from tests.oracle.naive import Program
+from tests.oracle.naive_aggregates import AGGREGATES, Row
+from tests.oracle.naive_triggers import Spec
+from tests.oracle.naive_windows import Spec as WindowSpec
+from tests.oracle.pipelines import engine_trigger
+from tidegate.accumulation import Accumulation
+from tidegate.epochs.record import Limits
+from tidegate.errors import PipelineError
+
+SECOND = 1_000_000
+HOUR = 3_600 * SECOND
+START = 1_750_000_000 * SECOND
+AHEAD = START + 5 * 24 * HOUR
+
+ZONES = {
+    "UTC": 0,
+    "Europe/Berlin": 1_729_900_800,
+    "America/New_York": 1_741_392_000,
+    "Asia/Beirut": 1_743_206_400,
+    "America/Havana": 1_730_505_600,
+    "Pacific/Apia": 1_325_116_800,
+}
+"""Time zones, each with a moment near which its clocks change.
+
+At 3 in the morning back, at 2 forward, at midnight, to midnight, and by a whole day.
+"""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How the input is cut into epochs and tasks.
+
+    Attributes:
+        arrivals: Groups of files; a group arrives after an epoch.
+        nows: Processing time of the epochs.
+    """
+
+    arrivals: list[list[list[Row]]]
+    nows: list[int]
+    limits: Limits
+
+
+def buildable(spec: Spec) -> bool:
+    """Whether the engine takes a trigger: one that never has its turn is refused at all times."""
+    try:
+        engine_trigger(spec)
+    except PipelineError:
+        return False
+    return True
+
+
+moments = st.sampled_from([each * SECOND for each in (0, 1, 3, 10, 10, 60)])
+leaves = st.one_of(
+    st.sampled_from([("count", number) for number in (1, 1, 2, 2, 3, 5)]),
+    moments.map(lambda delay: ("delay", delay)),
+    st.sampled_from([("aligned", each * SECOND) for each in (1, 7, 10, 60)]),
+    st.sampled_from([("watermark", None, None, "always"), ("watermark", None, None, "if_new"), ("never",)]),
+)
+triggers = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        inner.map(lambda each: ("repeat", each)),
+        *(
+            st.tuples(st.just("watermark"), st.none() | inner, st.none() | inner, on_time)
+            for on_time in (st.just("always"), st.sampled_from(["always", "if_new"]))
+        ),
+        st.tuples(st.sampled_from(["any", "all", "each", "or_finally"]), inner, inner),
+    ),
+    max_leaves=4,
+).filter(buildable)
+
+
+@st.composite
+def windows(draw: st.DrawFn) -> WindowSpec:
+    """Windows of some seconds, or of the calendar."""
+    kind = draw(st.sampled_from(["fixed", "fixed", "sliding", "sessions", "sessions", "global", "calendar"]))
+    if kind == "global":
+        return ("global",)
+    if kind == "calendar":
+        unit = st.sampled_from(["day", "week", "month"])
+        return kind, draw(unit), draw(st.sampled_from(sorted(ZONES)))
+    size = draw(st.sampled_from([1, 2, 5, 5, 10, 10, 60])) * SECOND
+    if kind == "sessions":
+        return kind, size
+    period = size if kind == "fixed" else draw(st.sampled_from([1, 2, 3, 7])) * SECOND
+    offset = draw(st.sampled_from([0, 0, SECOND]) | st.integers(0, period - 1)) % period
+    return (kind, size, offset) if kind == "fixed" else (kind, size, period, offset)
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> Program:
+    """What a pipeline does."""
+    spec = draw(windows())
+    unit = 11 * HOUR if spec[0] == "calendar" else SECOND
+    return Program(
+        keys=draw(st.sampled_from([("k",), ("k",), ("k",), (), (), ("k", "n")])),
+        aggregates=tuple(
+            draw(st.lists(st.sampled_from(sorted(AGGREGATES)), min_size=1, max_size=4, unique=True))
+        ),
+        trigger=draw(triggers),
+        accumulation=draw(st.sampled_from([each.value for each in Accumulation])),
+        windows=spec,
+        lateness=draw(st.sampled_from([0, 1, unit, 5 * unit, 20 * unit, 20 * unit, 900_000_000 * SECOND])),
+        timestamp=draw(st.sampled_from(["end_of_window", "end_of_window", "earliest", "latest"])),
+        delay=draw(st.sampled_from([0, 0, 2 * unit, 5 * unit, 50 * unit])),
+    )
+
+
+VALUES = [None, *range(-5, 10)]
+TEXTS = [None, "", "ä", "z", "Z"]
+KEYS = ["a", "a", "a", "a", "b", "", None]
+NUMBERS = [0, -1, None]
+NUANCES = [0, 0, 0, 0, 0, 0, -1, -1, 234_567]
+"""Microseconds beside the edge of a window."""
+SPREAD = 16
+
+
+def row(number: int, base: int, unit: int) -> Row:
+    """The element of a number, up to `SPREAD` units after a moment.
+
+    One number is drawn for each, not one for each of its columns: that is most of the time of a test.
+    """
+    drawn = []
+    for choices in (range(SPREAD), NUANCES, KEYS, VALUES, TEXTS, NUMBERS, range(40)):
+        number, place = divmod(number, len(choices))
+        drawn.append(choices[place])
+    at, nuance, key, value, text, small, odd = drawn
+    moment = {39: None, 38: AHEAD}.get(odd, base + at * unit + nuance)
+    return {"k": key, "n": small, "v": value, "f": value and (value * 3 + 1) / 4, "s": text, "at": moment}
+
+
+ROWS = st.integers(0, SPREAD * len(NUANCES) * len(KEYS) * len(VALUES) * len(TEXTS) * len(NUMBERS) * 40 - 1)
+FILES = st.lists(st.lists(ROWS, min_size=1, max_size=5), min_size=1, max_size=3)
+
+
+@st.composite
+def cuts(draw: st.DrawFn, program: Program) -> Cut:
+    """Elements whose time goes on from group to group, so that there are early, on-time and late ones."""
+    calendar = program.windows[0] == "calendar"
+    unit = 11 * HOUR if calendar else SECOND
+    base = ZONES[program.windows[2]] * SECOND if calendar else 0
+    pace = draw(st.sampled_from([0, 1, 3, 6, 12])) * unit
+    arrivals: list[list[list[Row]]] = []
+    for group in draw(st.lists(st.one_of(FILES, FILES, st.just([])), min_size=2, max_size=6)):
+        first = base + (len(arrivals) - 2) * pace - 4 * unit
+        arrivals.append([[row(number, first, unit) for number in numbers] for numbers in group])
+    steps = draw(st.lists(st.sampled_from([0, 0, 1, 3, 7, 30, -2]), max_size=10))
+    return Cut(
+        arrivals=arrivals,
+        nows=[START + sum(steps[:number]) * SECOND for number in range(len(steps) + 1)],
+        limits=draw(LIMITS),
+    )
+
+
+LIMITS = st.builds(
+    Limits,
+    files=st.integers(1, 4),
+    small=st.sampled_from([0, 0, 200, 1_000_000]),
+    tasks=st.integers(1, 4),
+    task_bytes=st.sampled_from([1, 100, 1_000]),
+)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Program, Cut]:
+    """A program and what comes."""
+    program = draw(programs())
+    return program, draw(cuts(program))

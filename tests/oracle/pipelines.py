@@ -1,0 +1,100 @@
+"""Programs of the naive implementation as pipelines of the engine."""
+
+from collections.abc import Callable
+
+import polars as pl
+
+import tidegate as tg
+from tests.oracle.naive import Program
+from tests.oracle.naive_triggers import Spec
+from tests.oracle.naive_windows import Spec as WindowSpec
+from tidegate.accumulation import Accumulation
+from tidegate.aggregates import Aggregate
+from tidegate.triggers import Trigger
+from tidegate.windows import WindowFn
+
+SCHEMA = {
+    "k": pl.String,
+    "n": pl.Int32,
+    "v": pl.Int64,
+    "f": pl.Float64,
+    "s": pl.String,
+    "at": pl.Datetime("us"),
+}
+
+ENGINE_AGGREGATES: dict[str, Aggregate] = {
+    "number": tg.count(),
+    "present": tg.count("v"),
+    "total": tg.sum("v"),
+    "weight": tg.sum("f"),
+    "least": tg.min("v"),
+    "most": tg.max("v"),
+    "last_name": tg.max("s"),
+    "average": tg.mean("v"),
+    "double": tg.sum(pl.col("v") * 2),
+    "ones": tg.sum(pl.lit(1)),
+    "opening": tg.first("v"),
+    "closing": tg.last("v"),
+    "names": tg.collect("s"),
+    "kinds": tg.count_distinct("s"),
+    "spread": tg.var("v"),
+    "deviation": tg.std("v"),
+    "middle": tg.quantile("v", 0.5),
+    "best": tg.top(2, by="v", column="s"),
+    "some": tg.any(pl.col("v") > 5),
+    "every": tg.all(pl.col("v") > 0),
+}
+
+PARTS: dict[str, Callable[..., Trigger]] = {
+    "count": tg.AfterCount,
+    "delay": lambda delay: tg.AfterProcessingTime(f"{delay}us"),
+    "aligned": lambda period: tg.AlignedDelay(f"{period}us"),
+    "never": tg.Never,
+    "repeat": tg.Repeatedly,
+    "watermark": lambda early, late, on_time="always": tg.AfterWatermark(early, late, on_time=on_time),
+    "any": tg.AfterAny,
+    "all": tg.AfterAll,
+    "each": tg.AfterEach,
+    "or_finally": tg.OrFinally,
+}
+
+
+def engine_trigger(spec: Spec) -> Trigger:
+    """The engine's trigger of a program's."""
+    kind, *parts = spec
+    return PARTS[kind](*(engine_trigger(part) if isinstance(part, tuple) else part for part in parts))
+
+
+def engine_windows(spec: WindowSpec) -> WindowFn:
+    """The engine's windows of a program's."""
+    kind, *settings = spec
+    if kind == "calendar":
+        return tg.CalendarWindows(*settings)
+    lengths = [f"{each}us" for each in settings]
+    if kind == "fixed":
+        return tg.FixedWindows(lengths[0], offset=lengths[1])
+    if kind == "sliding":
+        return tg.SlidingWindows(lengths[0], every=lengths[1], offset=lengths[2])
+    return tg.Sessions(*lengths) if kind == "sessions" else tg.GlobalWindows()
+
+
+def pipeline(
+    program: Program, before: Callable[[tg.Stream], tg.Stream] = lambda stream: stream
+) -> tg.Pipeline:
+    """The engine's pipeline for a program, with steps before its window."""
+    events = tg.read_json(
+        "events", schema=SCHEMA, event_time="at", watermark=tg.BoundedDelay(f"{program.delay}us")
+    )
+    stream = (
+        before(events)
+        .window(
+            engine_windows(program.windows),
+            allowed_lateness=f"{program.lateness}us",
+            timestamp=program.timestamp,
+        )
+        .trigger(engine_trigger(program.trigger), allow_unsafe_trigger=True)
+        .accumulate(Accumulation(program.accumulation))
+        .group_by(*program.keys)
+        .agg(**{name: ENGINE_AGGREGATES[name] for name in program.aggregates})
+    )
+    return tg.Pipeline("oracle", stream.write_json("panes"))

@@ -1,0 +1,88 @@
+"""The naive implementation in the words of the transcripts."""
+
+from typing import Any
+
+from tests.oracle.naive_grouping import Element, Grouping, Groups, Times, shown
+from tests.oracle.naive_triggers import Spec
+from tests.oracle.naive_windows import MAX, MIN, iso
+from tests.transcripts.transcript import Case, element, instance, micros, pane, short
+from tidegate.timestamps import microseconds
+
+VALUES = {
+    "sum": "total",
+    "count": "number",
+    "min": "least",
+    "max": "most",
+    "mean": "average",
+}
+
+
+def _watermark(early: Spec | None = None, late: Spec | None = None, on_time: str = "always") -> Spec:
+    return "watermark", early, late, on_time
+
+
+WORDS: dict[str, Any] = {
+    "FixedWindows": lambda size, offset="0s": ("fixed", microseconds(size), microseconds(offset)),
+    "SlidingWindows": lambda size, every, offset="0s": (
+        "sliding",
+        *(microseconds(each) for each in (size, every, offset)),
+    ),
+    "Sessions": lambda gap: ("sessions", microseconds(gap)),
+    "GlobalWindows": lambda: ("global",),
+    "CalendarWindows": lambda unit, tz="UTC": ("calendar", unit, tz),
+    "AfterWatermark": _watermark,
+    "AfterCount": lambda count: ("count", count),
+    "AfterProcessingTime": lambda delay: ("delay", microseconds(delay)),
+    "AlignedDelay": lambda period: ("aligned", microseconds(period)),
+    "Never": lambda: ("never",),
+    "Repeatedly": lambda trigger: ("repeat", trigger),
+    "AfterAny": lambda *triggers: ("any", *triggers),
+    "AfterAll": lambda *triggers: ("all", *triggers),
+    "AfterEach": lambda *triggers: ("each", *triggers),
+    "OrFinally": lambda trigger, until: ("or_finally", trigger, until),
+}
+DEFAULT_TRIGGER = "AfterWatermark(late=AfterCount(1))"
+
+
+def grouping(case: Case) -> Grouping:
+    """What a case computes."""
+    return Grouping(
+        keys=("key",),
+        aggregates=(VALUES[case.get("value", "sum")],),
+        trigger=instance(case.get("trigger", DEFAULT_TRIGGER), WORDS),
+        windows=instance(case["window"], WORDS),
+        lateness=microseconds(case.get("lateness", "0s")),
+        accumulation=case.get("accumulation", "discarding"),
+        timestamp=case.get("timestamp", "end_of_window"),
+    )
+
+
+class Player:
+    """Plays a case, one step after the other."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.groups = Groups(grouping(case))
+        self.watermark = MIN
+        self.now = micros("12:00:00")
+
+    def step(self, step: dict[str, Any]) -> list[str]:
+        """One epoch; returns its panes."""
+        self.now = micros(step["now"]) if "now" in step else self.now
+        before = self.watermark
+        if "watermark" in step:
+            self.watermark = max(before, micros(step["watermark"]))
+        if step.get("drain") == "true":
+            self.watermark = MAX
+        elements = [
+            Element({"key": key, "v": value, "at": at}, at)
+            for key, value, at in map(element, step.get("add", ()))
+        ]
+        panes = self.groups.epoch(elements, Times(before, self.watermark, self.now))
+        rows = [(shown(each, self.groups.grouping, self.now), each.timestamp) for each in panes]
+        return [self._text(row, timestamp) for row, timestamp in rows]
+
+    def _text(self, row: dict[str, Any], timestamp: int) -> str:
+        value = row[self.groups.grouping.aggregates[0]]
+        at = f" at {short(iso(timestamp))}" if "timestamp" in self.case else ""
+        return pane(row | {"value": value}, self.case) + at
