@@ -317,6 +317,20 @@ def test_compile(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["compile", "some_pipelines", "--output", "plans"]) == 2
 
 
+def test_what_would_never_emit_on_aws_is_not_compiled(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "perfect_pipelines").mkdir()
+    text = PIPELINE.replace('tg.BoundedDelay("10s")', "tg.Perfect()")
+    (place / "perfect_pipelines" / "scores.py").write_text(text)
+    assert main(["compile", "perfect_pipelines", "--output", "plans"]) == 2
+    message = (
+        "perfect_pipelines.scores:pipeline has a Perfect() watermark, and uploads never end by themselves"
+    )
+    assert message in one_line(capsys)
+    assert list((place / "plans").iterdir()) == []
+
+
 # In a process of its own
 
 

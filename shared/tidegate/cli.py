@@ -1,4 +1,4 @@
-"""The command line: `tidegate run`, `tidegate replay`, `tidegate explain`, `tidegate compile`."""
+"""The command line: `tidegate run`, `tidegate replay`, `tidegate explain`, `tidegate compile` and more."""
 
 import argparse
 import os
@@ -16,13 +16,16 @@ from tidegate.limits import MAX_BYTES_PER_EPOCH, MAX_FILES_PER_EPOCH
 from tidegate.plan import compile_plan
 from tidegate.runtime.embedded import open_runner
 from tidegate.runtime.folders import Folders
-from tidegate.runtime.loading import load_file, load_pipeline, pipelines_in
+from tidegate.runtime.loading import figures_in, load_file, load_pipeline, pipelines_in
 from tidegate.runtime.replay import replay
 from tidegate.runtime.report import Progress, summary, summary_of_replay
 
 USAGE = 2
 FAILED = 1
 INTERRUPTED = 130
+
+PAPER = "pipelines.paper"
+"""The package with the figures of the Dataflow Model paper, in Tidegate's repository."""
 
 _PIPELINE = "a pipeline: module:name, a file, or file.py:name"
 
@@ -119,6 +122,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     compile_.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the documents go")
     compile_.set_defaults(command=_compile)
+
+    figures = commands.add_parser("figures", help="draw the figures of a package's modules as SVG")
+    figures.add_argument(
+        "package",
+        nargs="?",
+        default=PAPER,
+        metavar="PACKAGE",
+        help="a package whose modules have a `figure` (default: %(default)s, the Dataflow Model paper's)",
+    )
+    figures.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the pictures go")
+    figures.set_defaults(command=_figures)
     return parser
 
 
@@ -232,4 +246,13 @@ def _compile(options: argparse.Namespace) -> int:
                 )
             document.write_text(outline.to_json())
             print(document)
+    return 0
+
+
+def _figures(options: argparse.Namespace) -> int:
+    options.output.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures_in(options.package).items():
+        picture = options.output / f"{name}.svg"
+        picture.write_text(figure.svg(), encoding="utf-8")
+        print(picture)
     return 0

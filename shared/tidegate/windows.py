@@ -66,8 +66,8 @@ class PlacedWindows(WindowFn, Protocol):
         """The window that each window becomes.
 
         Args:
-            windows: The columns `key` (a number for each key), `START` and `END`, ordered by them; a window
-                may be there more than once.
+            windows: The columns `key` (a number for each key), `START` and `END`, ordered by key and start; a
+                window may be there more than once.
 
         Returns:
             `START` and `END`, row by row.
@@ -271,7 +271,7 @@ def merge_overlapping(windows: pl.DataFrame) -> pl.DataFrame:
     """The window that each window becomes if those of one key that overlap merge.
 
     Args:
-        windows: A column `key`, then starts and ends, ordered by all three.
+        windows: A column with a number for each key, then starts and ends, ordered by key and start.
 
     Returns:
         Starts and ends, row by row, under the same names.

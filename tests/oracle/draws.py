@@ -4,11 +4,11 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
+from tests.oracle.built import engine_trigger
 from tests.oracle.naive import Program
 from tests.oracle.naive_aggregates import AGGREGATES, Row
 from tests.oracle.naive_triggers import Spec
 from tests.oracle.naive_windows import Spec as WindowSpec
-from tests.oracle.pipelines import engine_trigger
 from tidegate.accumulation import ACCUMULATING_AND_RETRACTING as RETRACTING
 from tidegate.accumulation import Accumulation
 from tidegate.epochs.record import Limits

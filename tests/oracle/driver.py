@@ -3,18 +3,16 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import md5
 from typing import Any
 
-from tidegate.epochs import intake
-from tidegate.epochs.machine import Coordinator, drive
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import Limits
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.pipeline import Pipeline
 from tidegate.plan import Plan, compile_plan
-from tidegate.stores.memory import ManualClock, MemoryObjects, MemoryTable
+from tidegate.stores.memory import ManualClock, MemoryObjects
+from tidegate.testing.memory_runner import MemoryRunner
 
 Row = dict[str, Any]
 
@@ -51,8 +49,7 @@ class World:
         attempts: Names of the attempts of each task; all of them are run.
 
     Attributes:
-        now: Processing time of the epochs that are frozen next, microseconds.
-        manifests: Of the epochs that this world saw committed.
+        outline: Of the pipeline's plan.
     """
 
     def __init__(
@@ -62,30 +59,51 @@ class World:
         now: int = 0,
         attempts: Sequence[str] = ("only",),
     ) -> None:
-        self._attempts = attempts
-        self.clock = ManualClock(now)
-        self.limits = limits
-        self.manifests: list[Manifest] = []
-        self._plan = compile_plan(pipeline)
-        self._stores = TaskStores(MemoryObjects(), MemoryObjects(), MemoryObjects())
-        self._table = MemoryTable()
+        plan = compile_plan(pipeline)
+        self._runner = MemoryRunner(
+            plan, now, limits, lambda plan, stores: _Sequentially(plan, stores, attempts)
+        )
+        self.outline = plan.outline()
         self._files = 0
-        self._uploads = 0
+
+    @property
+    def clock(self) -> ManualClock:
+        """Processing time of the epochs that are frozen next, microseconds."""
+        return self._runner.clock
+
+    @property
+    def limits(self) -> Limits:
+        """How the epochs are cut that are frozen next."""
+        return self._runner.limits
+
+    @limits.setter
+    def limits(self, limits: Limits) -> None:
+        self._runner.limits = limits
+
+    @property
+    def manifests(self) -> list[Manifest]:
+        """Of the epochs that this world saw committed."""
+        return self._runner.manifests
 
     @property
     def state(self) -> MemoryObjects:
         """The store of state."""
-        return self._stores.state  # type: ignore[return-value]
+        return self._runner.state
 
     @property
     def totals(self) -> dict[str, int]:
         """The counters of all epochs."""
-        return self.manifests[-1].totals if self.manifests else {}
+        return self._runner.totals
 
     @property
     def watermark(self) -> int:
         """The watermark in effect after the last epoch."""
         return self.manifests[-1].frontier.watermark
+
+    @property
+    def alarm(self) -> int:
+        """The processing time at which an epoch is due without files."""
+        return self.manifests[-1].alarm
 
     def upload(self, *files: Sequence[Row]) -> None:
         """Puts files of NDJSON into the input, all of them accepted at once."""
@@ -93,15 +111,13 @@ class World:
 
     def upload_bytes(self, *files: bytes) -> None:
         """Puts files of these bytes into the input, all of them accepted at once."""
-        objects = []
-        for data in files:
-            key = f"{self._plan.source.prefix}/{self._files:06d}.json"
-            self._files += 1
-            self._stores.input.put(key, data)
-            version = md5(data, usedforsecurity=False).hexdigest()
-            objects.append(intake.InputObject(key, version, len(data)))
-        self._uploads += 1
-        intake.accept(self._table, objects, self._uploads)
+        first = self._files
+        self._files += len(files)
+        self.upload_files({f"{first + number:06d}.json": data for number, data in enumerate(files)})
+
+    def upload_files(self, files: dict[str, bytes]) -> None:
+        """Puts files of these names into the source's folder, all of them accepted at once."""
+        self._runner.upload({f"{self.outline.prefix}/{name}": data for name, data in files.items()})
 
     def run(
         self,
@@ -124,36 +140,24 @@ class World:
             self.clock.moment = next(moments, self.clock.moment)
 
         def committed(manifest: Manifest) -> None:
-            self.manifests.append(manifest)
             tick()
             self.upload(*next(groups, ()))
 
         tick()
-        invoker = _Sequentially(self._plan, self._stores, self._attempts)
         for group in groups:
             self.upload(*group)
-            drive(self._coordinator(), invoker, committed=committed)
-        drive(self._coordinator(), invoker, close=close, committed=committed)
+            self._runner.run(committed=committed)
+        self._runner.run(close=close, committed=committed)
         return [row for manifest in self.manifests[first:] for row in self.rows(manifest)]
 
     def rows(self, manifest: Manifest) -> list[Row]:
         """The rows that an epoch wrote to the sink, each with its epoch."""
-        sink = f"{self._plan.sink.prefix}/"
         return [
             {"epoch": manifest.epoch} | json.loads(line)
-            for name in manifest.outputs
-            if name.startswith(sink)
-            for line in self._stores.output.get(name).splitlines()
+            for data in self._runner.outputs(manifest)
+            for line in data.splitlines()
         ]
 
     def dead_letters(self) -> list[Row]:
         """All dead letters so far."""
-        return [
-            json.loads(line)
-            for each in self._stores.output.list("dead-letters")
-            for line in self._stores.output.get(each.key).splitlines()
-        ]
-
-    def _coordinator(self) -> Coordinator:
-        outline = self._plan.outline()
-        return Coordinator(outline, self._stores.state, self._table, self.limits, self.clock)
+        return self._runner.dead_letters()

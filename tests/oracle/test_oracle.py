@@ -9,14 +9,14 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, note, settings
 
+from tests.oracle.built import pipeline
 from tests.oracle.draws import Cut, cases, permutations
 from tests.oracle.driver import World
 from tests.oracle.naive import DAY, Naive, Program
 from tests.oracle.naive_aggregates import AGGREGATES, Row, comparable
 from tests.oracle.naive_windows import MAX, MIN, assign, groups, hull, iso
-from tests.oracle.pipelines import pipeline
 
-EXAMPLES = int(os.environ.get("ORACLE_EXAMPLES", "2000"))
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000"))
 SETTINGS = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 WHERE = ("k", "n", "window_start", "window_end")
 

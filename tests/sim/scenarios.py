@@ -13,10 +13,10 @@ import polars as pl
 import yaml
 
 import tidegate as tg
+from tests.oracle.built import SCHEMA, pipeline
 from tests.oracle.naive import Program
 from tests.oracle.naive_aggregates import AGGREGATES
 from tests.oracle.naive_triggers import Spec
-from tests.oracle.pipelines import SCHEMA, pipeline
 from tidegate.epochs.record import Limits
 from tidegate.pipeline import Stream
 from tidegate.plan import Plan, compile_plan

@@ -103,6 +103,8 @@ def _hashed(operand: Operand) -> pl.Expr:
     value, dtype = canonical(operand.value, operand.dtype), operand.dtype
     if dtype in (pl.String(), pl.Binary()):
         text = value
+    elif isinstance(dtype, pl.Enum):
+        text = value.cast(pl.String)
     elif dtype.is_float():
         text = value.cast(pl.Float64).reinterpret(dtype=pl.UInt64).cast(pl.String)
     elif dtype.is_integer():

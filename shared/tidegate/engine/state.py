@@ -131,7 +131,7 @@ def join_epoch(state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: 
         return old
     if grouping.windowing.merges:
         return _join_merging(old, combine(partials, grouping), grouping)
-    return join_rows(old, pl.concat([fresh_windows(frame, grouping) for frame in partials]), grouping)
+    return join_rows(old, [fresh_windows(frame, grouping) for frame in partials], grouping)
 
 
 def fresh_windows(partials: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
@@ -146,21 +146,40 @@ def fresh_windows(partials: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     return partials.with_columns(**own, **nulls).select(*schema, ADDED)
 
 
-def join_rows(old: pl.DataFrame, fresh: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
-    """Old and fresh rows as one row for each key and window; old ones that stay as they are come first."""
-    untouched, touched = _split(old, fresh, places(grouping)[1:])
-    return pl.concat([untouched, _joined(pl.concat([touched, fresh]), grouping)])
+def join_rows(old: pl.DataFrame, fresh: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
+    """Old and fresh rows as one row for each key and window; old ones that stay as they are come first.
+
+    Args:
+        old: One row for each key and window.
+        fresh: Frames with one row for each key and window.
+        grouping: The grouping.
+    """
+    rows = pl.concat(fresh)
+    touched, known = matches(old, rows, places(grouping)[1:])
+    joined = _joined(pl.concat([old.filter(touched), rows.filter(known)]), grouping)
+    others = rows.filter(~known)
+    new = _started(others, grouping) if len(fresh) == 1 else _joined(others, grouping)
+    return pl.concat([old.filter(~touched), joined, new])
 
 
-def _split(old: pl.DataFrame, fresh: pl.DataFrame, on: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The old rows that share nothing with the fresh ones in these columns, and those that do."""
+def matches(old: pl.DataFrame, fresh: pl.DataFrame, on: Sequence[str]) -> tuple[pl.Series, pl.Series]:
+    """Which old rows have a fresh row that is equal in these columns, and which fresh rows an old one."""
+    first, second = "__first", "__second"
+    frames = [frame.select(on).with_row_index(name) for name, frame in ((first, old), (second, fresh))]
     if not on:
-        return old.clear(), old
-    touched = "__touched"
-    marks = fresh.select(on).unique().with_columns(pl.lit(True).alias(touched))
-    marked = old.join(marks, on=on, how="left", nulls_equal=True, maintain_order="left")
-    is_touched = pl.col(touched).is_not_null()
-    return marked.filter(~is_touched).drop(touched), marked.filter(is_touched).drop(touched)
+        return tuple(pl.repeat(True, frame.height, eager=True) for frame in (old, fresh))  # type: ignore[return-value]
+    pairs = frames[0].join(frames[1], on=on, how="inner", nulls_equal=True)
+    return _at(old, pairs.get_column(first)), _at(fresh, pairs.get_column(second))
+
+
+def _at(frame: pl.DataFrame, rows: pl.Series) -> pl.Series:
+    return pl.repeat(False, frame.height, eager=True, dtype=pl.Boolean()).scatter(rows, True)
+
+
+def _started(fresh: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+    """Fresh rows of windows that are new: what `_joined` makes of them."""
+    triggers = [pl.col(name).fill_null(each.value) for name, each in trigger_state(grouping).items()]
+    return fresh.with_columns(triggers)
 
 
 def _joined(rows: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
@@ -194,7 +213,8 @@ def _join_merging(old: pl.DataFrame, fresh: pl.DataFrame, grouping: Grouping) ->
 
     A closed window takes no more elements: what would merge with it is dropped, and leaves open ones apart.
     """
-    untouched, touched = _split(old, fresh, list(grouping.keys))
+    met, _ = matches(old, fresh, list(grouping.keys))
+    untouched, touched = old.filter(~met), old.filter(met)
     closed, kept = touched.filter(pl.col(CLOSED)), touched.filter(~pl.col(CLOSED))
     if closed.height:
         fresh, dropped = without_closed(fresh, closed, grouping)

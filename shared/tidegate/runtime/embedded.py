@@ -144,7 +144,9 @@ class EmbeddedRunner:
             layout=lay_out(record.inputs, self.limits, shuffles=self._outline.shuffles),
         )
         self._state.put_if_absent(again.key, again.encode())
-        drive(self._coordinator(), self.invoker, committed=self._committed)
+        # At the record's time: what an alarm made of the old state is a record of its own.
+        coordinator = self._coordinator(lambda inputs: record.now)
+        drive(coordinator, self.invoker, committed=self._committed)
 
     def process(self, accepted: Sequence[intake.Accepted], now: int) -> None:
         """Processes objects that are in the log, in epochs as large as the limits allow.
