@@ -17,7 +17,11 @@ DECIMAL = pl.Decimal(20, 2)
 NUMBERS = (*INTEGERS, *FLOATS, DECIMAL, pl.Boolean())
 TIMES = (pl.Date(), pl.Datetime("ms"), pl.Datetime("us", "UTC"), pl.Duration("us"), pl.Time())
 COMPARABLE = (pl.Int64(), *FLOATS, DECIMAL, pl.Boolean(), pl.String(), pl.Enum(["a", "b", "c"]), *TIMES)
-NESTED = (pl.Struct({"a": pl.Int64(), "b": pl.String()}), pl.List(pl.Int16()))
+NESTED = (
+    pl.Struct({"a": pl.Int64(), "b": pl.String()}),
+    pl.Struct({"f": pl.Float64()}),
+    pl.List(pl.Float32()),
+)
 
 
 @dataclass(frozen=True, eq=False)
