@@ -1,8 +1,10 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from tidegate.errors import CorruptObject
+from tidegate.frontier import WatermarkRule
 from tidegate.outline import Outline
 
 
@@ -58,6 +60,14 @@ def test_a_name_fits_a_format(kind: str, name: str, fits: bool) -> None:
 
 def test_it_goes_through_its_document() -> None:
     assert Outline.from_json(outline().to_json()) == outline()
+
+
+def test_its_document_says_how_the_watermark_follows_and_an_older_one_does_not() -> None:
+    marked = replace(outline(), watermark=WatermarkRule(marked=True, producers=("app", "web"), timeout=5))
+    assert Outline.from_json(marked.to_json()) == marked
+    older = json.loads(outline().to_json())
+    del older["watermark"]
+    assert Outline.from_json(json.dumps(older)) == outline()
 
 
 def test_a_document_of_another_format_is_refused() -> None:

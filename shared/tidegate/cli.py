@@ -1,4 +1,4 @@
-"""The command line: `tidegate run`, `tidegate replay`, `tidegate explain`, `tidegate compile`."""
+"""The command line: `tidegate run`, `tidegate replay`, `tidegate explain`, `tidegate compile` and more."""
 
 import argparse
 import os
@@ -16,13 +16,16 @@ from tidegate.limits import MAX_BYTES_PER_EPOCH, MAX_FILES_PER_EPOCH
 from tidegate.plan import compile_plan
 from tidegate.runtime.embedded import open_runner
 from tidegate.runtime.folders import Folders
-from tidegate.runtime.loading import load_file, load_pipeline, pipelines_in
+from tidegate.runtime.loading import figures_in, load_file, load_pipeline, pipelines_in
 from tidegate.runtime.replay import replay
 from tidegate.runtime.report import Progress, summary, summary_of_replay
 
 USAGE = 2
 FAILED = 1
 INTERRUPTED = 130
+
+PAPER = "pipelines.paper"
+"""The package with the figures of the Dataflow Model paper, in Tidegate's repository."""
 
 _PIPELINE = "a pipeline: module:name, a file, or file.py:name"
 
@@ -68,30 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(metavar="COMMAND")
 
-    run = commands.add_parser("run", help="run a pipeline on this machine, on files of a folder")
-    _add_folders(run)
-    run.add_argument("--follow", action="store_true", help="watch the input folder until Ctrl-C")
-    run.add_argument(
-        "--drain",
-        action="store_true",
-        help="no file will ever follow: at the end the watermark passes all windows, each gives its last "
-        "pane, and the stream is finished",
-    )
-    run.add_argument(
-        "--max-files-per-epoch",
-        type=_positive,
-        default=MAX_FILES_PER_EPOCH,
-        metavar="N",
-        help="files that one epoch takes at most (default: %(default)s)",
-    )
-    run.add_argument(
-        "--max-bytes-per-epoch",
-        type=_positive,
-        default=MAX_BYTES_PER_EPOCH,
-        metavar="N",
-        help="bytes of input that one epoch takes at most; one file always fits (default: %(default)s)",
-    )
-    run.set_defaults(command=_run)
+    _add_run(commands)
 
     again = commands.add_parser(
         "replay", help="build a pipeline's output and state anew from the input, and put them in place"
@@ -119,7 +99,49 @@ def _parser() -> argparse.ArgumentParser:
     )
     compile_.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the documents go")
     compile_.set_defaults(command=_compile)
+
+    _add_figures(commands)
     return parser
+
+
+def _add_figures(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    figures = commands.add_parser("figures", help="draw the figures of a package's modules as SVG")
+    figures.add_argument(
+        "package",
+        nargs="?",
+        default=PAPER,
+        metavar="PACKAGE",
+        help="a package whose modules have a `figure` (default: %(default)s, the Dataflow Model paper's)",
+    )
+    figures.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the pictures go")
+    figures.set_defaults(command=_figures)
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    run = commands.add_parser("run", help="run a pipeline on this machine, on files of a folder")
+    _add_folders(run)
+    run.add_argument("--follow", action="store_true", help="watch the input folder until Ctrl-C")
+    run.add_argument(
+        "--drain",
+        action="store_true",
+        help="no file will ever follow: at the end the watermark passes all windows, each gives its last "
+        "pane, and the stream is finished",
+    )
+    run.add_argument(
+        "--max-files-per-epoch",
+        type=_positive,
+        default=MAX_FILES_PER_EPOCH,
+        metavar="N",
+        help="files that one epoch takes at most (default: %(default)s)",
+    )
+    run.add_argument(
+        "--max-bytes-per-epoch",
+        type=_positive,
+        default=MAX_BYTES_PER_EPOCH,
+        metavar="N",
+        help="bytes of input that one epoch takes at most; one file always fits (default: %(default)s)",
+    )
+    run.set_defaults(command=_run)
 
 
 def _add_folders(command: argparse.ArgumentParser) -> None:
@@ -232,4 +254,13 @@ def _compile(options: argparse.Namespace) -> int:
                 )
             document.write_text(outline.to_json())
             print(document)
+    return 0
+
+
+def _figures(options: argparse.Namespace) -> int:
+    options.output.mkdir(parents=True, exist_ok=True)
+    for name, figure in figures_in(options.package).items():
+        picture = options.output / f"{name}.svg"
+        picture.write_text(figure.svg(), encoding="utf-8")
+        print(picture)
     return 0

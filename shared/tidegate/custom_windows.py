@@ -30,8 +30,8 @@ class CustomWindows:
             `start < end`, becomes a dead letter.
         merge: From windows to the windows that they become, for windows that can grow together; None if they
             never do. It is given the columns `key` (a number for each key), `start` and `end`, ordered by
-            them, and gives `start` and `end`, a row for a row. It must not matter in which order windows
-            merge: merging some of them before is the same as merging all. `merge_overlapping` is one.
+            key and start, and gives `start` and `end`, a row for a row. It must not matter in which order
+            windows merge: merging some of them before is the same as merging all. `merge_overlapping` is one.
         name: A name for both functions that changes whenever what they do does, for nobody can see that of
             functions: state belongs to it.
 

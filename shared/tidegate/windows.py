@@ -66,8 +66,8 @@ class PlacedWindows(WindowFn, Protocol):
         """The window that each window becomes.
 
         Args:
-            windows: The columns `key` (a number for each key), `START` and `END`, ordered by them; a window
-                may be there more than once.
+            windows: The columns `key` (a number for each key), `START` and `END`, ordered by key and start; a
+                window may be there more than once.
 
         Returns:
             `START` and `END`, row by row.
@@ -271,7 +271,7 @@ def merge_overlapping(windows: pl.DataFrame) -> pl.DataFrame:
     """The window that each window becomes if those of one key that overlap merge.
 
     Args:
-        windows: A column `key`, then starts and ends, ordered by all three.
+        windows: A column with a number for each key, then starts and ends, ordered by key and start.
 
     Returns:
         Starts and ends, row by row, under the same names.
@@ -283,13 +283,16 @@ def merge_overlapping(windows: pl.DataFrame) -> pl.DataFrame:
     """
     key, start, end = windows.columns
     begins, reaches = "__begins", "__reaches"
-    first = (pl.col(key) != pl.col(key).shift()) | (pl.col(start) >= pl.col(reaches).shift())
+    # An end of a later key is above those of all keys before it, so that one running maximum serves all.
+    above = pl.col(key).cast(pl.Int128) * 2**64
+    reach = (above + pl.col(end).to_physical()).cum_max() - above
+    first = (pl.col(key) != pl.col(key).shift()) | (pl.col(start).to_physical() >= pl.col(reaches).shift())
     last = pl.col(begins).shift(-1).fill_null(True)
     return (
-        windows.with_columns(pl.col(end).cum_max().over(key).alias(reaches))
+        windows.with_columns(reach.cast(pl.Int64).alias(reaches))
         .with_columns(first.fill_null(True).alias(begins))
         .select(
             pl.when(begins).then(start).forward_fill().alias(start),
-            pl.when(last).then(reaches).backward_fill().alias(end),
+            pl.when(last).then(reaches).backward_fill().cast(windows.schema[end]).alias(end),
         )
     )

@@ -13,10 +13,13 @@ import polars as pl
 import yaml
 
 import tidegate as tg
+from tests.oracle.built import SCHEMA, pipeline
+from tests.oracle.draws import buildable
 from tests.oracle.naive import Program
 from tests.oracle.naive_aggregates import AGGREGATES
 from tests.oracle.naive_triggers import Spec
-from tests.oracle.pipelines import SCHEMA, pipeline
+from tests.oracle.naive_windows import Spec as WindowSpec
+from tidegate.accumulation import Accumulation
 from tidegate.epochs.record import Limits
 from tidegate.pipeline import Stream
 from tidegate.plan import Plan, compile_plan
@@ -48,28 +51,55 @@ class Case:
 
 def draw_program(chance: Random) -> Program:
     """A pipeline: windows, trigger, accumulation, aggregates."""
-    size = chance.choice((0, *SIZES, *SIZES)) * SECOND
     names = chance.sample(sorted(AGGREGATES), chance.randint(1, 3))
     return Program(
         keys=chance.choice((("k",), ("k",), (), ("k", "n"))),
         aggregates=tuple(dict.fromkeys(("number", *names))),
         trigger=draw_trigger(chance, 2),
-        accumulation=chance.choice(("accumulating", "discarding")),
-        windows=("fixed", size, chance.choice((0, SECOND)) % size) if size else ("global",),
+        accumulation=chance.choice(tuple(Accumulation)).value,
+        windows=draw_windows(chance),
         lateness=chance.choice(LATENESS),
+        timestamp=chance.choice(("end_of_window", "earliest", "latest")),
         delay=chance.choice((0, 0, 2 * SECOND, 50 * SECOND)),
     )
 
 
+def draw_windows(chance: Random) -> WindowSpec:
+    """Windows of some seconds, mostly."""
+    kind = chance.choice(("fixed", "fixed", "sliding", "sessions", "sessions", "global", "calendar"))
+    size = chance.choice(SIZES) * SECOND
+    if kind == "fixed":
+        return kind, size, chance.choice((0, SECOND)) % size
+    if kind == "sliding":
+        return kind, size, chance.choice((2, 3, 7, 60)) * SECOND, chance.choice((0, SECOND))
+    if kind == "calendar":
+        return kind, chance.choice(("day", "week", "month")), chance.choice(("UTC", "America/New_York"))
+    return (kind, size) if kind == "sessions" else (kind,)
+
+
 def draw_trigger(chance: Random, depth: int) -> Spec:
-    """A trigger, nested at most so deep."""
-    kind = chance.choice(("count", "watermark", "watermark", "repeat") if depth else ("count",))
+    """A trigger that can be built, nested at most so deep."""
+    while not buildable(spec := _draw_trigger(chance, depth)):
+        pass
+    return spec
+
+
+def _draw_trigger(chance: Random, depth: int) -> Spec:
+    leaves, knots = (
+        ("count", "count", "delay", "aligned"),
+        ("repeat", "repeat", "any", "all", "each", "or_finally"),
+    )
+    kind = chance.choice(("watermark", "watermark", *knots, *leaves) if depth else leaves)
     if kind == "count":
-        return ("count", chance.choice((1, 1, 2, 3)))
+        return (kind, chance.choice((1, 1, 2, 3)))
+    if kind in ("delay", "aligned"):
+        return (kind, chance.choice((1, 10, 60, 600)) * SECOND)
     if kind == "repeat":
-        return ("repeat", draw_trigger(chance, depth - 1))
-    early, late = (draw_trigger(chance, depth - 1) if chance.random() < 0.7 else None for _ in range(2))
-    return ("watermark", early, late)
+        return (kind, _draw_trigger(chance, depth - 1))
+    if kind == "watermark":
+        early, late = (_draw_trigger(chance, depth - 1) if chance.random() < 0.7 else None for _ in range(2))
+        return (kind, early, late, chance.choice(("always", "always", "if_new")))
+    return (kind, _draw_trigger(chance, depth - 1), _draw_trigger(chance, depth - 1))
 
 
 def draw_row(chance: Random, moment: int) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import tidegate as tg
 from tests.oracle.driver import World, many_tasks
 from tests.transcripts.naive import WORDS as NAIVE_WORDS
 from tests.transcripts.naive import Player
-from tests.transcripts.transcript import Case, element, instance, load, micros, pane, words_of
+from tests.transcripts.page import PAGE, page
+from tests.transcripts.transcript import Case, element, instance, load, micros, pane
 from tidegate.accumulation import Accumulation
 
 BEHIND = 1_000 * 86_400_000_000
@@ -22,7 +23,7 @@ VALUES = {
     "max": tg.max("value"),
     "mean": tg.mean("value"),
 }
-WORDS = {name: getattr(tg, name) for name in NAIVE_WORDS if hasattr(tg, name)}
+WORDS = {name: getattr(tg, name) for name in NAIVE_WORDS}
 ACCUMULATIONS = {each.value: each for each in Accumulation}
 
 
@@ -69,7 +70,6 @@ PLAYED = pytest.mark.parametrize(
 
 @PLAYED
 def test_transcript(case: Case) -> None:
-    known_to_the_engine(case)
     usual = World(tg.Pipeline("transcript", stream(case).write_json("panes")), now=micros("12:00:00"))
     check(case, usual, lambda rows: [rows], lambda panes: panes)
 
@@ -77,7 +77,6 @@ def test_transcript(case: Case) -> None:
 @PLAYED
 def test_transcript_in_a_hostile_setting(case: Case) -> None:
     """A file for each record, a task for each file, and every task done three times."""
-    known_to_the_engine(case)
     pipeline = tg.Pipeline("transcript", stream(case).write_json("panes"))
     world = World(pipeline, many_tasks(4), micros("12:00:00"), attempts=("one", "two", "three"))
     check(case, world, lambda rows: [[row] for row in rows], lambda panes: sorted(panes, key=str))
@@ -113,11 +112,14 @@ def test_transcript_of_the_naive_implementation(case: Case) -> None:
     "case", [each for each in CASES if "refused" in each], ids=lambda each: f"{each['file']}: {each['name']}"
 )
 def test_refused(case: Case) -> None:
-    known_to_the_engine(case)
     with pytest.raises(tg.PipelineError) as error:
         stream(case)
 
     assert case["refused"] in str(error.value)
+
+
+def test_the_page_of_the_docs_is_up_to_date() -> None:
+    assert PAGE.read_text() == page(), "run python -m tests.transcripts.page"
 
 
 def test_every_case_is_one_of_both_kinds() -> None:
@@ -131,9 +133,3 @@ def test_every_case_is_one_of_both_kinds() -> None:
     assert not [
         name for step in steps for name in step if name not in ("add", "watermark", "now", "drain", "expect")
     ]
-
-
-def known_to_the_engine(case: Case) -> None:
-    missing = words_of(case) - WORDS.keys() | {case.get("accumulation", "discarding")} - {*ACCUMULATIONS}
-    if missing:
-        pytest.skip(f"the engine has no {missing} yet")

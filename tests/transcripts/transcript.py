@@ -41,12 +41,6 @@ def instance(text: str, words: Mapping[str, Any]) -> Any:
     return build(ast.parse(text, mode="eval").body)
 
 
-def words_of(case: Case) -> set[str]:
-    """The names that a case's window and trigger use."""
-    texts = [case["window"], *([case["trigger"]] if "trigger" in case else [])]
-    return {node.id for text in texts for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Name)}
-
-
 def micros(clock: str) -> int:
     """12:05:20, or with a day before it 2026-01-04T12:05:20."""
     text = clock if "T" in clock else f"{DAY}T{clock}"

@@ -26,12 +26,17 @@ def with_key_numbers(frame: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     return frame.join(numbers, on=keys, how="left", nulls_equal=True, maintain_order="left")
 
 
+def by_key(frame: pl.DataFrame) -> pl.DataFrame:
+    """The frame ordered by key and start; what is ordered in parts is ordered in no time."""
+    return frame.sort(pl.col(KEY).cast(pl.Int128) * 2**64 + pl.col(START), maintain_order=True)
+
+
 def with_merged_windows(frame: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
-    """The rows with the windows that theirs become and the column `STAYS`, ordered by key and window."""
+    """The rows with the windows that theirs become and the column `STAYS`, ordered by key and start."""
     window_fn = grouping.windowing.window_fn
     if not isinstance(window_fn, PlacedWindows):
         raise TypeError(f"{window_fn.describe()} do not merge")
-    ordered = with_key_numbers(frame, grouping).sort(KEY, START, END, maintain_order=True)
+    ordered = by_key(with_key_numbers(frame, grouping))
     windows = ordered.select(pl.col(KEY).alias("key"), START, END)
     merged = window_fn.merged(windows)
     stays = (merged.get_column(START) == windows.get_column(START)) & (

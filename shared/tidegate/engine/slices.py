@@ -5,7 +5,7 @@ trigger, its index and its count of elements need, and no content, except where 
 then it holds what came since. So the work for an element does not grow with the windows that it lies in.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import polars as pl
 
@@ -13,8 +13,16 @@ from tidegate.accumulation import DISCARDING
 from tidegate.engine.columns import ADDED, INDEX, PANE_TIME, SLICE, accumulators, keeps_time, pane_time
 from tidegate.engine.frames import ENGINE
 from tidegate.engine.key_groups import GROUP
-from tidegate.engine.merging import KEY, with_key_numbers
-from tidegate.engine.state import fresh_windows, join_rows, merged_content, partial_schema, state_schema
+from tidegate.engine.merging import KEY, by_key, with_key_numbers
+from tidegate.engine.state import (
+    combine,
+    fresh_windows,
+    join_rows,
+    matches,
+    partial_schema,
+    places,
+    state_schema,
+)
 from tidegate.grouping import Grouping
 from tidegate.limits import SLICES_AT_ONCE
 from tidegate.timestamps import MAX
@@ -54,28 +62,35 @@ def join_epoch(
     state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: Grouping, watermark: int
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Windows and slices after the epoch's elements joined them; windows with the column `ADDED`."""
-    held = state.filter(SLICE)
+    names = list(partial_schema(grouping))
+    held = state.filter(SLICE).with_columns(pl.lit(0, dtype=pl.Int64).alias(ADDED)).select(names)
     windows = state.filter(~pl.col(SLICE)).with_columns(pl.lit(0, dtype=pl.Int64).alias(ADDED))
     fresh = [frame for frame in partials if frame.height]
     if not fresh:
         return windows, held
-    columns = list(partial_schema(grouping))
-    added = _combined(pl.concat(fresh), grouping)
-    touched = _touched_windows(added, grouping, watermark)
-    delta = _delta(touched, added, windows, grouping, watermark)
-    rows = fresh_windows(delta.select(columns), grouping).with_columns(pl.lit(False).alias(SLICE))
-    slices = held.with_columns(pl.lit(0, dtype=pl.Int64).alias(ADDED)).select(columns)
-    together = _combined(pl.concat([slices, added]), grouping)
-    return join_rows(windows, rows, grouping), together
+    added = combine(fresh, grouping)
+    numbered = by_key(with_key_numbers(added, grouping))
+    touched = _touched_windows(numbered, grouping, watermark)
+    delta = _delta(touched, numbered, windows, grouping, watermark)
+    rows = fresh_windows(delta.select(names), grouping).with_columns(pl.lit(False).alias(SLICE))
+    return join_rows(windows, [rows], grouping), _joined_slices(held, added, grouping)
 
 
 def with_content(fired: pl.DataFrame, slices: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     """Windows that fire, with accumulators: merged from their slices, or what came since their last pane."""
-    if grouping.windowing.accumulation is not DISCARDING:
-        return _merged(fired, slices, grouping)
-    had_pane = pl.col(INDEX) > 0
-    first = _merged(fired.filter(~had_pane), slices, grouping)
-    return pl.concat([fired.filter(had_pane), first])
+    kept = fired.clear()
+    if grouping.windowing.accumulation is DISCARDING:
+        kept, fired = fired.filter(pl.col(INDEX) > 0), fired.filter(pl.col(INDEX) == 0)
+    if not fired.height:
+        return kept
+    windows, keys = by_key(with_key_numbers(fired, grouping)), list(grouping.keys)
+    if keys:
+        numbers = windows.select(*keys, KEY).unique(subset=KEY, maintain_order=True)
+        inside = slices.join(numbers, on=keys, how="inner", nulls_equal=True, maintain_order="left")
+    else:
+        inside = with_key_numbers(slices, grouping)
+    content = _merged(windows, by_key(inside), grouping)
+    return pl.concat([kept, content.select(fired.columns)])
 
 
 def with_slices(
@@ -97,36 +112,30 @@ def _window_fn(grouping: Grouping) -> SlidingWindows:
     return window_fn
 
 
-def _combined(slices: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
-    return (
-        slices.lazy()
-        .group_by(GROUP, *grouping.keys, START, maintain_order=True)
-        .agg(*merged_content(grouping), pl.col(ADDED).sum())
-        .select(list(partial_schema(grouping)))
-        .collect(engine=ENGINE)
-    )
+def _joined_slices(held: pl.DataFrame, added: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+    touched, known = matches(held, added, places(grouping)[1:])
+    both = combine([held.filter(touched), added.filter(known)], grouping)
+    return pl.concat([held.filter(~touched), both, added.filter(~known)])
 
 
 def _touched_windows(slices: pl.DataFrame, grouping: Grouping, watermark: int) -> pl.DataFrame:
-    """The key and start of each open window that one of the slices is part of, once.
+    """The key and start of each open window that one of the slices is part of, once, ordered as they are.
 
     The windows of two slices of a key that follow each other are mostly the same: each slice adds those that
     begin after the last one of the slice before it.
     """
     window_fn = _window_fn(grouping)
     first, last, period = "__first", "__latest", window_fn.period
-    count = window_fn.count(pl.col(START))
-    before = pl.col(last).shift().over(KEY)
+    latest, count = window_fn.last(pl.col(START)), window_fn.count(pl.col(START))
+    same_key = pl.col(KEY) == pl.col(KEY).shift()
+    before = pl.when(same_key).then(pl.col(last).shift())
     return (
-        with_key_numbers(slices.select(GROUP, *grouping.keys, START), grouping)
-        .lazy()
-        .sort(KEY, START)
-        .with_columns(window_fn.last(pl.col(START)).alias(last), count.alias(_WINDOW))
-        .with_columns((pl.col(last) - (pl.col(_WINDOW) - 1) * period).alias(first))
+        slices.lazy()
+        .select(GROUP, *grouping.keys, KEY, latest.alias(last), (latest - (count - 1) * period).alias(first))
         .with_columns(pl.max_horizontal(first, before + period).alias(first))
         .filter(pl.col(first) <= pl.col(last))
         .with_columns(pl.int_ranges(first, pl.col(last) + 1, period).alias(START))
-        .select(GROUP, *grouping.keys, START)
+        .select(GROUP, *grouping.keys, KEY, START)
         .explode(START)
         .filter(grouping.windowing.expiry(window_fn.end(pl.col(START))) >= watermark)
         .collect(engine=ENGINE)
@@ -140,39 +149,33 @@ def _delta(
     light = {ADDED: pl.col(ADDED).sum()}
     if keeps_time(grouping):
         light[PANE_TIME] = pane_time(grouping, pl.col(PANE_TIME))
-    empty = {each.name: each.identity.cast(each.dtype) for each in accumulators(grouping)}
-    numbers = added.select(GROUP, *grouping.keys, START, *light)
-    delta = _rolled(touched, numbers, list(light.values()), grouping)
+    nothing = {name: pl.lit(None, dtype=pl.Int64) for name in light}
+    delta = _rolled(touched, added, light, nothing, grouping)
     if keeps_time(grouping):
         timely = _window_fn(grouping).end(pl.col(START)) > watermark
         delta = delta.with_columns(pl.when(timely).then(PANE_TIME).alias(PANE_TIME))
+    delta = delta.with_columns(**_identities(grouping))
     if grouping.windowing.accumulation is not DISCARDING:
-        return delta.with_columns(**empty)
-    places = [*grouping.keys, START]
-    fired = windows.filter(pl.col(INDEX) > 0).select(places)
-    had_pane = delta.join(fired, on=places, how="semi", nulls_equal=True, maintain_order="left")
-    others = delta.join(fired, on=places, how="anti", nulls_equal=True, maintain_order="left")
-    columns = list(partial_schema(grouping))
-    content = _merged(had_pane.with_columns(**empty), added, grouping)
-    return pl.concat([content.select(columns), others.with_columns(**empty).select(columns)])
+        return delta
+    fired = windows.filter(pl.col(INDEX) > 0)
+    _, had_pane = matches(fired, delta, places(grouping)[1:])
+    content = _merged(delta.filter(had_pane), added, grouping)
+    return pl.concat([content.select(delta.columns), delta.filter(~had_pane)])
 
 
-def _values(slices: pl.DataFrame, grouping: Grouping) -> list[str]:
-    return [name for name in slices.columns if name not in (GROUP, *grouping.keys, START)]
+def _identities(grouping: Grouping) -> dict[str, pl.Expr]:
+    return {each.name: each.identity.cast(each.dtype) for each in accumulators(grouping)}
 
 
 def _merged(windows: pl.DataFrame, slices: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
-    """The windows with accumulators merged from their slices."""
-    merges = [each.merge.alias(each.name) for each in accumulators(grouping)]
-    names = [each.name for each in accumulators(grouping)]
-    content = slices.select(GROUP, *grouping.keys, START, *names)
-    bare = windows.drop(names)
+    """The windows with accumulators merged from their slices; both are ordered by key and start."""
+    merges = {each.name: each.merge for each in accumulators(grouping)}
+    bare = windows.drop(list(merges))
     if not windows.height:
         return windows
-    if all(_is_exact(slices.schema[name]) for name in names):
-        identities = {each.name: each.identity.cast(each.dtype) for each in accumulators(grouping)}
-        return _rolled(bare, content, merges, grouping, identities).select(windows.columns)
-    return _expanded(bare, content, merges, grouping).select(windows.columns)
+    if all(_is_exact(slices.schema[name]) for name in merges):
+        return _rolled(bare, slices, merges, _identities(grouping), grouping)
+    return _expanded(bare, slices, merges, grouping)
 
 
 def _is_exact(dtype: pl.DataType) -> bool:
@@ -188,72 +191,44 @@ def _is_exact(dtype: pl.DataType) -> bool:
 def _rolled(
     windows: pl.DataFrame,
     slices: pl.DataFrame,
-    merges: Sequence[pl.Expr],
+    merges: Mapping[str, pl.Expr],
+    nothing: Mapping[str, pl.Expr],
     grouping: Grouping,
-    identities: dict[str, pl.Expr] | None = None,
 ) -> pl.DataFrame:
-    """The windows with what `merges` makes of the slices in each.
+    """The windows with what `merges` makes of the slices in each; both are ordered by key and start.
 
-    A window is a row of its own among the slices, at its start and before them, with nothing in it.
+    A window is a row of its own among the slices, at its start and before them, that holds nothing.
     """
-    window_fn = _window_fn(grouping)
-    values = _values(slices, grouping)
-    nothing = identities or {name: pl.lit(None, dtype=slices.schema[name]) for name in values}
-    numbered, inside = _numbered(windows, slices, grouping)
-    ordered = numbered.sort(KEY, START)
-    marks = ordered.select(KEY, START).with_columns(**nothing, **{_MARK: pl.lit(0, dtype=pl.UInt8)})
-    parts = inside.select(KEY, START, *values).with_columns(pl.lit(1, dtype=pl.UInt8).alias(_MARK))
-    rows = pl.concat([marks, parts.select(marks.columns)]).sort(KEY, START, _MARK)
-    rolled = rows.rolling(START, period=f"{window_fn.length}i", offset="0i", closed="left", group_by=KEY).agg(
-        *merges
-    )
-    found = rolled.filter(rows.get_column(_MARK) == 0).drop(KEY, START)
-    return pl.concat([ordered.drop(KEY), found], how="horizontal")
+    length = _window_fn(grouping).length
+    marks = windows.select(KEY, START).with_columns(**nothing).with_columns(pl.lit(True).alias(_MARK))
+    parts = slices.select(KEY, START, *merges, pl.lit(False).alias(_MARK))
+    rows = by_key(pl.concat([marks.select(parts.columns), parts]))
+    rolled = rows.rolling(START, period=f"{length}i", offset="0i", closed="left", group_by=KEY)
+    found = rolled.agg(merge.alias(name) for name, merge in merges.items())
+    return pl.concat([windows, found.filter(rows.get_column(_MARK)).select(list(merges))], how="horizontal")
 
 
 def _expanded(
-    windows: pl.DataFrame, slices: pl.DataFrame, merges: Sequence[pl.Expr], grouping: Grouping
+    windows: pl.DataFrame, slices: pl.DataFrame, merges: Mapping[str, pl.Expr], grouping: Grouping
 ) -> pl.DataFrame:
     """The same as `_rolled` for merges of any kind: slices are copied to the windows they are part of."""
-    window_fn = _window_fn(grouping)
-    numbered, inside = _numbered(windows, slices, grouping)
-    ordered = numbered.sort(KEY, START).with_row_index(_WINDOW)
-    parts = inside.sort(KEY, START).with_row_index(_MARK)
-    # How many slices of its key begin before a window, and before its end: from its first to its last one.
-    low = _position(ordered, parts, pl.col(START))
-    high = _position(ordered, parts, pl.col(START) + window_fn.length)
-    sizes = (high - low).cast(pl.Int64)
-    batch = (sizes.cum_sum() // SLICES_AT_ONCE).alias("__batch")
-    spans = pl.DataFrame([ordered.get_column(_WINDOW), low.alias("__low"), high.alias("__high"), batch])
-    names = _values(slices, grouping)
+    length = _window_fn(grouping).length
+    low = _slices_before(windows, slices, pl.col(START))
+    high = _slices_before(windows, slices, pl.col(START) + length)
+    batch = ((high - low).cum_sum() // SLICES_AT_ONCE).alias("__batch")
+    spans = pl.DataFrame([low.alias("__low"), high.alias("__high"), batch]).with_row_index(_WINDOW)
     found = []
     for each in spans.partition_by("__batch", maintain_order=True):
         index = each.select(_WINDOW, pl.int_ranges("__low", "__high").alias(_MARK)).explode(_MARK)
-        copies = parts.select(names)[index.get_column(_MARK)].with_columns(index.get_column(_WINDOW))
-        found.append(copies.group_by(_WINDOW, maintain_order=True).agg(*merges))
-    return pl.concat([ordered.drop(KEY, _WINDOW), pl.concat(found).drop(_WINDOW)], how="horizontal")
+        copies = slices.select(list(merges))[index.get_column(_MARK)]
+        grouped = copies.with_columns(index.get_column(_WINDOW)).group_by(_WINDOW, maintain_order=True)
+        found.append(grouped.agg(merge.alias(name) for name, merge in merges.items()))
+    return pl.concat([windows, pl.concat(found).drop(_WINDOW)], how="horizontal")
 
 
-def _numbered(
-    windows: pl.DataFrame, slices: pl.DataFrame, grouping: Grouping
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Windows and slices with a number for each key of the windows; slices of other keys are left out."""
-    numbered = with_key_numbers(windows, grouping)
-    keys = list(grouping.keys)
-    if not keys:
-        return numbered, with_key_numbers(slices, grouping)
-    numbers = numbered.select(*keys, KEY).unique(subset=KEY, maintain_order=True)
-    return numbered, slices.join(numbers, on=keys, how="inner", nulls_equal=True, maintain_order="left")
-
-
-def _position(windows: pl.DataFrame, slices: pl.DataFrame, moment: pl.Expr) -> pl.Series:
-    """For each window, how many slices lie before a moment of its key, in the order of keys and starts."""
-    at, before = "__at", "__before"
-    counted = slices.select(KEY, pl.col(START).alias(at), pl.col(_MARK).cast(pl.Int64) + 1)
-    firsts = slices.group_by(KEY, maintain_order=True).agg(pl.col(_MARK).min().cast(pl.Int64).alias(before))
-    asked = windows.select(_WINDOW, KEY, moment.alias(at)).sort(KEY, at)
-    found = asked.join_asof(
-        counted, on=at, by=KEY, strategy="backward", allow_exact_matches=False, check_sortedness=False
-    )
-    whole = found.join(firsts, on=KEY, how="left", maintain_order="left")
-    return whole.select(pl.col(_MARK).fill_null(pl.col(before))).to_series()
+def _slices_before(windows: pl.DataFrame, slices: pl.DataFrame, moment: pl.Expr) -> pl.Series:
+    """For each window, how many slices come before a moment of its key, in the order of keys and starts."""
+    moments = windows.select(KEY, moment.alias(START), pl.lit(True).alias(_MARK))
+    rows = by_key(pl.concat([moments, slices.select(KEY, START, pl.lit(False).alias(_MARK))]))
+    is_moment = rows.get_column(_MARK)
+    return (~is_moment).cast(pl.Int64).cum_sum().filter(is_moment)

@@ -35,6 +35,9 @@ from tidegate.stores.ports import Objects
 from tidegate.triggers import StateColumn
 from tidegate.windows import END, START, SlidingWindows
 
+_OLD = "__old"
+_FRESH = "__fresh"
+
 
 def trigger_state(grouping: Grouping) -> dict[str, StateColumn]:
     """The trigger's state columns."""
@@ -131,7 +134,7 @@ def join_epoch(state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: 
         return old
     if grouping.windowing.merges:
         return _join_merging(old, combine(partials, grouping), grouping)
-    return join_rows(old, pl.concat([fresh_windows(frame, grouping) for frame in partials]), grouping)
+    return join_rows(old, [fresh_windows(frame, grouping) for frame in partials], grouping)
 
 
 def fresh_windows(partials: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
@@ -146,26 +149,70 @@ def fresh_windows(partials: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     return partials.with_columns(**own, **nulls).select(*schema, ADDED)
 
 
-def join_rows(old: pl.DataFrame, fresh: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
-    """Old and fresh rows as one row for each key and window; old ones that stay as they are come first."""
-    untouched, touched = _split(old, fresh, places(grouping)[1:])
-    return pl.concat([untouched, _joined(pl.concat([touched, fresh]), grouping)])
+def join_rows(old: pl.DataFrame, fresh: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
+    """Old and fresh rows as one row for each key and window; old ones that stay as they are come first.
+
+    Args:
+        old: One row for each key and window.
+        fresh: Frames with one row for each key and window.
+        grouping: The grouping.
+    """
+    rows = pl.concat(fresh)
+    pairs = _pairs(old, rows, places(grouping)[1:])
+    touched, known = _at(old, pairs.get_column(_OLD)), _at(rows, pairs.get_column(_FRESH))
+    others = rows.filter(~known)
+    if len(fresh) > 1:
+        together = pl.concat([old.filter(touched), rows.filter(known)])
+        return pl.concat(
+            [
+                old.filter(~touched),
+                _joined(together, places(grouping), grouping),
+                _joined(others, places(grouping), grouping),
+            ]
+        )
+    # Both rows of a pair have its number: to group by it is quicker than by keys and windows.
+    numbers = pl.int_range(pairs.height, dtype=pl.UInt32, eager=True).alias(_OLD)
+    together = pl.concat(
+        [frame[pairs.get_column(name)].with_columns(numbers) for frame, name in ((old, _OLD), (rows, _FRESH))]
+    )
+    return pl.concat([old.filter(~touched), _joined(together, [_OLD], grouping), _started(others, grouping)])
 
 
-def _split(old: pl.DataFrame, fresh: pl.DataFrame, on: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The old rows that share nothing with the fresh ones in these columns, and those that do."""
+def matches(old: pl.DataFrame, fresh: pl.DataFrame, on: Sequence[str]) -> tuple[pl.Series, pl.Series]:
+    """Which old rows have a fresh row that is equal in these columns, and which fresh rows an old one."""
     if not on:
-        return old.clear(), old
-    touched = "__touched"
-    marks = fresh.select(on).unique().with_columns(pl.lit(True).alias(touched))
-    marked = old.join(marks, on=on, how="left", nulls_equal=True, maintain_order="left")
-    is_touched = pl.col(touched).is_not_null()
-    return marked.filter(~is_touched).drop(touched), marked.filter(is_touched).drop(touched)
+        return _flags(old, bool(fresh.height)), _flags(fresh, bool(old.height))
+    pairs = _pairs(old, fresh, on)
+    return _at(old, pairs.get_column(_OLD)), _at(fresh, pairs.get_column(_FRESH))
 
 
-def _joined(rows: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
-    """Rows of state and of the epoch as one row for each key and window."""
+def _pairs(old: pl.DataFrame, fresh: pl.DataFrame, on: Sequence[str]) -> pl.DataFrame:
+    """The numbers of rows that are equal in these columns."""
+    first, second = (
+        frame.select(*on, pl.int_range(pl.len(), dtype=pl.UInt32).alias(name))
+        for name, frame in ((_OLD, old), (_FRESH, fresh))
+    )
+    return first.join(second, on=on, how="inner", nulls_equal=True).select(_OLD, _FRESH)
+
+
+def _at(frame: pl.DataFrame, rows: pl.Series) -> pl.Series:
+    return _flags(frame, False).scatter(rows, True)
+
+
+def _flags(frame: pl.DataFrame, value: bool) -> pl.Series:
+    return pl.repeat(value, frame.height, eager=True, dtype=pl.Boolean())
+
+
+def _started(fresh: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+    """Fresh rows of windows that are new: what `_joined` makes of them."""
+    triggers = [pl.col(name).fill_null(each.value) for name, each in trigger_state(grouping).items()]
+    return fresh.with_columns(triggers)
+
+
+def _joined(rows: pl.DataFrame, by: Sequence[str], grouping: Grouping) -> pl.DataFrame:
+    """Rows of state and of the epoch as one row for each key and window, which these columns tell apart."""
     schema = state_schema(grouping)
+    same = [pl.col(name).first() for name in places(grouping) if name not in by]
     triggers = [
         each.merge(pl.col(name)).fill_null(each.value).alias(name)
         for name, each in trigger_state(grouping).items()
@@ -182,8 +229,8 @@ def _joined(rows: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
         columns.append(pl.col(SLICE).first())
     return (
         rows.lazy()
-        .group_by(*places(grouping), maintain_order=True)
-        .agg(*merged_content(grouping), *columns, pl.col(ADDED).sum())
+        .group_by(*by, maintain_order=True)
+        .agg(*same, *merged_content(grouping), *columns, pl.col(ADDED).sum())
         .select(*schema, ADDED)
         .collect(engine=ENGINE)
     )
@@ -194,7 +241,8 @@ def _join_merging(old: pl.DataFrame, fresh: pl.DataFrame, grouping: Grouping) ->
 
     A closed window takes no more elements: what would merge with it is dropped, and leaves open ones apart.
     """
-    untouched, touched = _split(old, fresh, list(grouping.keys))
+    met, _ = matches(old, fresh, list(grouping.keys))
+    untouched, touched = old.filter(~met), old.filter(met)
     closed, kept = touched.filter(pl.col(CLOSED)), touched.filter(~pl.col(CLOSED))
     if closed.height:
         fresh, dropped = without_closed(fresh, closed, grouping)
@@ -203,4 +251,4 @@ def _join_merging(old: pl.DataFrame, fresh: pl.DataFrame, grouping: Grouping) ->
         closed = closed.with_columns(pl.when(first).then(lost).otherwise(0).alias(ADDED))
     rows = with_merged_windows(pl.concat([kept, fresh_windows(fresh, grouping)]), grouping)
     rows = rows.with_columns(pl.when(STAYS).then(INDEX).otherwise(0).alias(INDEX)).drop(STAYS)
-    return pl.concat([untouched, closed, _joined(rows, grouping)])
+    return pl.concat([untouched, closed, _joined(rows, places(grouping), grouping)])

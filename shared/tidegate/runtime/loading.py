@@ -2,11 +2,13 @@
 
 import importlib
 import importlib.util
+import pkgutil
 import sys
 import sysconfig
 import traceback
 from pathlib import Path
 from types import ModuleType
+from typing import Protocol, runtime_checkable
 
 from tidegate.errors import TidegateError, UsageError
 from tidegate.expressions import first_line
@@ -38,6 +40,30 @@ def load_pipeline(reference: str) -> Pipeline:
 def pipelines_in(module: ModuleType) -> dict[str, Pipeline]:
     """The pipelines of a module by their names in it."""
     return {name: value for name, value in vars(module).items() if isinstance(value, Pipeline)}
+
+
+@runtime_checkable
+class Drawing(Protocol):
+    """What can be drawn, such as `tidegate.testing.figure.Figure`."""
+
+    def svg(self) -> str:
+        """The picture as SVG."""
+        ...
+
+
+def figures_in(package: str) -> dict[str, Drawing]:
+    """The figures of a package by the names of its modules: what is called `figure` in them.
+
+    Raises:
+        UsageError: There is no such package, or it has no figure.
+    """
+    folder = getattr(_module(package), "__path__", ())
+    modules = {each.name: _module(f"{package}.{each.name}") for each in pkgutil.iter_modules(folder)}
+    named = {name: getattr(module, "figure", None) for name, module in sorted(modules.items())}
+    found = {name: figure for name, figure in named.items() if isinstance(figure, Drawing)}
+    if not found:
+        raise UsageError(f"no module of {package} has a `figure`; give a package such as pipelines.paper")
+    return found
 
 
 def load_file(path: Path, name: str) -> ModuleType:
