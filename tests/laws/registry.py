@@ -10,6 +10,7 @@ import polars as pl
 import tidegate as tg
 from tests.laws import batch
 from tests.laws.batch import Batch
+from tidegate.aggregates import Aggregate
 
 INTEGERS = (pl.Int8(), pl.Int32(), pl.Int64(), pl.UInt8(), pl.UInt64())
 FLOATS = (pl.Float32(), pl.Float64())
@@ -37,7 +38,7 @@ class Case:
     """
 
     verb: str
-    aggregate: tg.aggregates.Aggregate
+    aggregate: Aggregate
     dtypes: Sequence[pl.DataType]
     batch: Batch
     within: float = 0.0
