@@ -33,6 +33,11 @@ def windowed() -> tg.Stream:
     return stream().window(tg.FixedWindows("2m"))
 
 
+def retracting() -> tg.Stream:
+    windows = windowed().trigger(tg.AfterWatermark(early=tg.AfterCount(1)))
+    return windows.accumulate(tg.ACCUMULATING_AND_RETRACTING).group_by("team").agg(games=tg.count())
+
+
 def regrouped(accumulation: Any, trigger: Any, times: int = 2) -> tg.Stream:
     built = stream()
     for _ in range(times):
@@ -273,3 +278,8 @@ def test_words_may_be_given_as_texts() -> None:
         "FixedWindows(size=2m, offset=0s), allowed_lateness=0s, timestamp=latest, "
         "AfterWatermark(late=AfterCount(1)), accumulating"
     )
+
+
+def test_a_pane_may_be_selected_with_its_own_columns_before_it_is_grouped_again() -> None:
+    kept = retracting().select("team", "op", "emitted_at", "games").filter(pl.col("pane_timing") != "late")
+    assert kept.window(tg.FixedWindows("1h")).group_by("team").agg(panes=tg.count())

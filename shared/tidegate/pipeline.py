@@ -18,8 +18,8 @@ from tidegate.aggregates.whole_rows import bind_fields, row_without
 from tidegate.errors import PipelineError
 from tidegate.function_steps import FilterFunction, FlatMap, Row
 from tidegate.grouping import Grouping, Windowing
-from tidegate.limits import MAX_SHUFFLES
 from tidegate.panes import OP, PANE_COLUMNS, Op, Timestamp, check_value_names, schema_of_panes
+from tidegate.regrouping import check_regrouping
 from tidegate.schema import UserSchema, declared_schema
 from tidegate.sinks.sink import Sink
 from tidegate.sources.source import Source, check_prefix
@@ -176,8 +176,10 @@ class Stream:
     def group_by(self, *keys: str | pl.Expr, **named: pl.Expr) -> "GroupedStream":
         """The key of the groups: columns or row-by-row expressions. Follow it with `agg`."""
         windowing = self._windowing("group_by")
-        self._check_regrouping()
         expressions = _expressions("group_by", keys, named)
+        if self.shuffles:
+            before = self.shuffles[-1].grouping.windowing
+            check_regrouping(len(self.shuffles), before, windowing, self.steps, expressions)
         dtypes = Select("group_by", expressions).schema_after(self.schema)
         windowing.check(self.source.watermark)
         derived = tuple(each for each in expressions if not each.meta.is_column())
@@ -242,20 +244,6 @@ class Stream:
                 f"Call .window(...){again} before it, such as .window(FixedWindows('2m')).",
             )
         return self.windowing
-
-    def _check_regrouping(self) -> None:
-        """Refuses to group panes again of which several may hold the same elements, none taking any back."""
-        if len(self.shuffles) == MAX_SHUFFLES:
-            raise PipelineError(
-                "group_by", f"the pipeline groups {MAX_SHUFFLES} times already", "Write to a sink in between."
-            )
-        if self.shuffles and self.shuffles[-1].grouping.windowing.repeats_elements:
-            raise PipelineError(
-                "group_by",
-                "the panes before it are accumulating, and would be counted again with each refinement",
-                "Call .accumulate(ACCUMULATING_AND_RETRACTING) before the first agg, so that each pane takes "
-                "the one before it back; or DISCARDING, so that each holds only what is new.",
-            )
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ from tidegate.engine.state import partial_schema, places
 from tidegate.expressions import Outcome, row_by_row
 from tidegate.grouping import Grouping
 from tidegate.sources.source import EVENT_TIME
+from tidegate.timestamps import MIN
 from tidegate.windows import END, START, AlignedWindows, PlacedWindows, SlidingWindows
 
 
@@ -27,13 +28,17 @@ def with_inputs(elements: pl.DataFrame, grouping: Grouping) -> Outcome:
     return outcome
 
 
-def combine_elements(elements: pl.DataFrame, grouping: Grouping, watermark: int) -> tuple[pl.DataFrame, int]:
+def combine_elements(
+    elements: pl.DataFrame, grouping: Grouping, watermark: int, behind: int = MIN
+) -> tuple[pl.DataFrame, int]:
     """One row of accumulators for each key and window of these elements.
 
     Args:
         elements: With the grouping's inputs.
         grouping: The grouping.
         watermark: The watermark before the epoch.
+        behind: The same of the grouping behind this one. An element before it gives no pane its event time,
+            for the pane would be late there with all that it holds.
 
     Returns:
         The partials, and how many times an element was dropped for a window that had expired.
@@ -42,7 +47,9 @@ def combine_elements(elements: pl.DataFrame, grouping: Grouping, watermark: int)
     if isinstance(window_fn, SlidingWindows):
         # Which of a slice's windows an element is late for is asked where they are known.
         times = pl.col(EVENT_TIME)
-        sliced = elements.with_columns(window_fn.slice(times).alias(START), times.alias(PANE_TIME))
+        sliced = elements.with_columns(
+            window_fn.slice(times).alias(START), pl.when(times >= behind).then(times).alias(PANE_TIME)
+        )
         # Between two windows there may be times that lie in none.
         inside = sliced.filter(window_fn.count(pl.col(START)) > 0)
         return open_slices(_combined(inside, grouping), grouping, watermark)
@@ -50,8 +57,8 @@ def combine_elements(elements: pl.DataFrame, grouping: Grouping, watermark: int)
     kept = windowed.filter(grouping.windowing.expiry(pl.col(END)) >= watermark)
     dropped = windowed.height - kept.height
     if keeps_time(grouping):
-        timely = pl.when(pl.col(END) > watermark).then(EVENT_TIME)
-        kept = kept.with_columns(timely.alias(PANE_TIME))
+        timely = (pl.col(END) > watermark) & (pl.col(EVENT_TIME) >= behind)
+        kept = kept.with_columns(pl.when(timely).then(EVENT_TIME).alias(PANE_TIME))
     if grouping.windowing.merges:
         kept = with_merged_windows(kept, grouping)
     return _combined(kept, grouping), dropped

@@ -53,7 +53,12 @@ class MapOutput:
 
 
 def map_epoch(
-    plan: Plan, objects: Objects, slices: Sequence[InputSlice], watermark: int, now: int
+    plan: Plan,
+    objects: Objects,
+    slices: Sequence[InputSlice],
+    watermark: int,
+    now: int,
+    behind: int = MIN,
 ) -> MapOutput:
     """One epoch of one slice of the input.
 
@@ -63,6 +68,7 @@ def map_epoch(
         slices: The objects to read, in intake order.
         watermark: The watermark before the epoch; elements of windows that had expired by then are dropped.
         now: The time from which it is counted how far ahead an event time or a mark may lie.
+        behind: The watermark before the epoch of a grouping behind the first one; `MIN` if there is none.
     """
     dead = DeadLetters()
     counters: Counter[str] = Counter(records=0, elements=0, dropped_late=0)
@@ -90,7 +96,7 @@ def map_epoch(
             dead.add_rejected(each.key, records, outcome.rejected)
         counters["elements"] += elements.height
         if plan.grouping:
-            partials, dropped = combine_elements(elements, plan.grouping, watermark)
+            partials, dropped = combine_elements(elements, plan.grouping, watermark, behind)
             counters["dropped_late"] += dropped
             frames.append(partials)
         else:

@@ -279,7 +279,7 @@ class Cloud:
             if payload["action"] == "release":
                 return control.release(payload["execution"])
             if payload["action"] == "stage":
-                wanted = ("epoch", "stage", "later", "history")
+                wanted = ("execution", "epoch", "stage", "later", "history")
                 return control.next_stage(*(payload[name] for name in wanted))
             return control.plan(payload["execution"], payload["history"])
         if function in ("commit", "epoch"):
