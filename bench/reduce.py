@@ -1,8 +1,8 @@
 """`python -m bench.reduce`: one epoch of a reduce task over a large state.
 
-A million windows are open, of 100,000 keys; an epoch touches 200,000 of them, and the watermark passes the
-end of 500,000. Printed is what joining the state, asking the triggers and making the panes take, without
-reading and writing state.
+A million windows are open, of 100,000 keys; an epoch touches 200,000, and the watermark passes the end of
+500,000. Printed is what joining the state, asking the triggers and making the panes take, without reading and
+writing state.
 """
 
 import time

@@ -96,6 +96,10 @@ def agg(**aggregates: Any) -> Any:
         (lambda: stream().trigger(DEFAULT_TRIGGER), r"trigger: no window is set\. Call \.window"),
         (lambda: stream().accumulate(tg.ACCUMULATING), r"accumulate: no window is set"),
         (
+            lambda: stream().window(tg.FixedWindows("2m"), timestamp="middle"),
+            r"window\(timestamp=\.\.\.\): 'middle' is unknown. Give one of end_of_window, earliest, latest",
+        ),
+        (
             lambda: windowed().accumulate("both"),
             "accumulate: 'both' is unknown. Give DISCARDING, ACCUMULATING or ACCUMULATING_AND_RETRACTING",
         ),
@@ -256,3 +260,16 @@ def test_a_pipeline_without_a_sink_is_refused() -> None:
     with pytest.raises(PipelineError, match=r"it has no sink\. End the stream with \.write_json"):
         tg.Pipeline("p", stream())
     compile_plan(tg.Pipeline("p", stream().write_parquet("out")))
+
+
+def test_words_may_be_given_as_texts() -> None:
+    windowing = (
+        stream().window(tg.FixedWindows("2m"), timestamp="latest").accumulate("accumulating").windowing
+    )
+
+    assert windowing
+    assert windowing.accumulation is tg.ACCUMULATING
+    assert windowing.describe() == (
+        "FixedWindows(size=2m, offset=0s), allowed_lateness=0s, timestamp=latest, "
+        "AfterWatermark(late=AfterCount(1)), accumulating"
+    )

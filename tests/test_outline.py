@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from tidegate.errors import CorruptObject
+from tidegate.frontier import WatermarkRule
 from tidegate.outline import Outline
 
 
@@ -68,6 +69,14 @@ def test_a_document_of_version_0_1_0_is_read() -> None:
     for name in ("late", "watermark"):
         del document[name]
     assert Outline.from_json(json.dumps(document)) == outline()
+
+
+def test_its_document_says_how_the_watermark_follows_and_an_older_one_does_not() -> None:
+    marked = replace(outline(), watermark=WatermarkRule(marked=True, producers=("app", "web"), timeout=5))
+    assert Outline.from_json(marked.to_json()) == marked
+    older = json.loads(outline().to_json())
+    del older["watermark"]
+    assert Outline.from_json(json.dumps(older)) == outline()
 
 
 def test_a_document_of_another_format_is_refused() -> None:

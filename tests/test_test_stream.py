@@ -157,6 +157,23 @@ def test_steps_behind_the_grouping_are_run_too() -> None:
     assert [(pane.key, pane.values, pane.event_time.year) for pane in mapped] == [("x", {"total": 1}, 2026)]
 
 
+def test_panes_can_be_grouped_again_and_their_retractions_with_them() -> None:
+    def best(events: tg.Stream) -> tg.Stream:
+        windowed = events.window(tg.FixedWindows("2m"), allowed_lateness="1h").trigger(EARLY_AND_LATE)
+        totals = (
+            windowed.accumulate(tg.ACCUMULATING_AND_RETRACTING).group_by("team").agg(total=tg.sum("score"))
+        )
+        again = totals.window(tg.FixedWindows("2m")).trigger(EARLY_AND_LATE).accumulate(tg.ACCUMULATING)
+        return again.group_by().agg(best=tg.max("total"))
+
+    panes = stream().add(score(5, 0)).add(score(7, 0, "y")).add(score(-3, 0, "y")).run(best)
+    assert [(pane.key, pane.values["best"], pane.step) for pane in panes] == [
+        ((), 5, 0),
+        ((), 7, 1),
+        ((), 5, 2),
+    ]
+
+
 def test_elements_that_are_dropped_are_counted() -> None:
     panes = (
         stream()

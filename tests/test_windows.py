@@ -7,12 +7,19 @@ from hypothesis import strategies as st
 
 from tidegate.errors import PipelineError
 from tidegate.timestamps import MAX, MIN
-from tidegate.windows import FixedWindows, GlobalWindows, WindowFn
+from tidegate.windows import (
+    AlignedWindows,
+    FixedWindows,
+    GlobalWindows,
+    Sessions,
+    SlidingWindows,
+    merge_overlapping,
+)
 
 SECOND = 1_000_000
 
 
-def windows(window_fn: WindowFn, *moments: int | None) -> list[tuple[int | None, int | None]]:
+def windows(window_fn: AlignedWindows, *moments: int | None) -> list[tuple[int | None, int | None]]:
     frame = pl.DataFrame({"at": pl.Series(moments, dtype=pl.Int64)})
     start = frame.select(start=window_fn.start(pl.col("at")))
     return start.with_columns(end=window_fn.end(pl.col("start"))).rows()
@@ -112,3 +119,45 @@ def test_equal_windows_describe_themselves_alike() -> None:
     assert FixedWindows("120s").describe() == FixedWindows("2m", "0s").describe()
     assert FixedWindows("2m").describe() != FixedWindows("2m", "1s").describe()
     assert GlobalWindows().describe() == "GlobalWindows()"
+
+
+def test_sliding_windows_and_sessions_that_cannot_be_are_refused() -> None:
+    for size, every, problem in (
+        ("0s", "1m", "size is zero"),
+        ("1m", "0s", "every is zero"),
+        ("1000d", "1ms", "an element would lie in 86,400,000,000 windows, and 100,000 are possible"),
+    ):
+        with pytest.raises(PipelineError, match=f"SlidingWindows: {problem}"):
+            SlidingWindows(size, every)
+    with pytest.raises(PipelineError, match="the offset 1m is not shorter than the time 1m between two"):
+        SlidingWindows("1h", "1m", "1m")
+    with pytest.raises(PipelineError, match=r"SlidingWindows\(every=...\): 'often' is not a duration"):
+        SlidingWindows("1h", "often")
+    with pytest.raises(PipelineError, match=r"Sessions: the gap is zero\. Give a gap such as '10m'\."):
+        Sessions("0s")
+
+
+def test_sliding_windows_and_sessions_describe_themselves() -> None:
+    assert SlidingWindows("60m", "60s").describe() == "SlidingWindows(size=1h, every=1m, offset=0s)"
+    assert Sessions("90s").describe() == "Sessions(gap=1m30s)"
+
+
+spans = st.tuples(st.integers(0, 2), st.integers(-30, 30), st.integers(1, 12))
+
+
+@given(st.lists(spans, max_size=12))
+def test_windows_that_overlap_merge_and_those_that_touch_do_not(
+    given_spans: list[tuple[int, int, int]],
+) -> None:
+    rows = sorted((key, start, start + length) for key, start, length in given_spans)
+    frame = pl.DataFrame(rows, schema={"key": pl.UInt32, "start": pl.Int64, "end": pl.Int64}, orient="row")
+
+    merged = merge_overlapping(frame).rows()
+
+    for (key, start, end), (first, last) in zip(rows, merged, strict=True):
+        assert first <= start < end <= last
+        inside = [row for row in rows if row[0] == key and first <= row[1] < last]
+        assert (first, last) == (min(row[1] for row in inside), max(row[2] for row in inside))
+        # Each moment between two bounds is covered, so the window could not be two.
+        for bound in {row[1] for row in inside} - {first}:
+            assert any(row[1] < bound < row[2] for row in inside)

@@ -71,30 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command=None)
     commands = parser.add_subparsers(metavar="COMMAND")
 
-    run = commands.add_parser("run", help="run a pipeline on this machine, on files of a folder")
-    _add_folders(run)
-    run.add_argument("--follow", action="store_true", help="watch the input folder until Ctrl-C")
-    run.add_argument(
-        "--drain",
-        action="store_true",
-        help="no file will ever follow: at the end the watermark passes all windows, each gives its last "
-        "pane, and the stream is finished",
-    )
-    run.add_argument(
-        "--max-files-per-epoch",
-        type=_positive,
-        default=MAX_FILES_PER_EPOCH,
-        metavar="N",
-        help="files that one epoch takes at most (default: %(default)s)",
-    )
-    run.add_argument(
-        "--max-bytes-per-epoch",
-        type=_positive,
-        default=MAX_BYTES_PER_EPOCH,
-        metavar="N",
-        help="bytes of input that one epoch takes at most; one file always fits (default: %(default)s)",
-    )
-    run.set_defaults(command=_run)
+    _add_run(commands)
 
     again = commands.add_parser(
         "replay", help="build a pipeline's output and state anew from the input, and put them in place"
@@ -123,6 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     compile_.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the documents go")
     compile_.set_defaults(command=_compile)
 
+    _add_figures(commands)
+    return parser
+
+
+def _add_figures(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     figures = commands.add_parser("figures", help="draw the figures of a package's modules as SVG")
     figures.add_argument(
         "package",
@@ -133,7 +115,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     figures.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the pictures go")
     figures.set_defaults(command=_figures)
-    return parser
+
+
+def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    run = commands.add_parser("run", help="run a pipeline on this machine, on files of a folder")
+    _add_folders(run)
+    run.add_argument("--follow", action="store_true", help="watch the input folder until Ctrl-C")
+    run.add_argument(
+        "--drain",
+        action="store_true",
+        help="no file will ever follow: at the end the watermark passes all windows, each gives its last "
+        "pane, and the stream is finished",
+    )
+    run.add_argument(
+        "--max-files-per-epoch",
+        type=_positive,
+        default=MAX_FILES_PER_EPOCH,
+        metavar="N",
+        help="files that one epoch takes at most (default: %(default)s)",
+    )
+    run.add_argument(
+        "--max-bytes-per-epoch",
+        type=_positive,
+        default=MAX_BYTES_PER_EPOCH,
+        metavar="N",
+        help="bytes of input that one epoch takes at most; one file always fits (default: %(default)s)",
+    )
+    run.set_defaults(command=_run)
 
 
 def _add_folders(command: argparse.ArgumentParser) -> None:

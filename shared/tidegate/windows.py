@@ -283,13 +283,16 @@ def merge_overlapping(windows: pl.DataFrame) -> pl.DataFrame:
     """
     key, start, end = windows.columns
     begins, reaches = "__begins", "__reaches"
-    first = (pl.col(key) != pl.col(key).shift()) | (pl.col(start) >= pl.col(reaches).shift())
+    # An end of a later key is above those of all keys before it, so that one running maximum serves all.
+    above = pl.col(key).cast(pl.Int128) * 2**64
+    reach = (above + pl.col(end).to_physical()).cum_max() - above
+    first = (pl.col(key) != pl.col(key).shift()) | (pl.col(start).to_physical() >= pl.col(reaches).shift())
     last = pl.col(begins).shift(-1).fill_null(True)
     return (
-        windows.with_columns(pl.col(end).cum_max().over(key).alias(reaches))
+        windows.with_columns(reach.cast(pl.Int64).alias(reaches))
         .with_columns(first.fill_null(True).alias(begins))
         .select(
             pl.when(begins).then(start).forward_fill().alias(start),
-            pl.when(last).then(reaches).backward_fill().alias(end),
+            pl.when(last).then(reaches).backward_fill().cast(windows.schema[end]).alias(end),
         )
     )

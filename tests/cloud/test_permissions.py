@@ -343,8 +343,9 @@ def who(call: Call) -> set[str]:
         (Call("table", "update", "coordinator"), {"intake", "plan", "reconcile"}),
         (HEAD, {"intake", "plan", "epoch", "commit", "reconcile"}),
         (Call("machine", "start", "an execution"), {"intake", "plan", "reconcile"}),
+        (Call("alarms", "set", "1"), {"plan"}),
     ],
-    ids=str,
+    ids=lambda given: " ".join(sorted(given)) or "nobody" if isinstance(given, set) else str(given),
 )
 def test_who_may_do_what(call: Call, functions: set[str]) -> None:
     assert who(call) == functions

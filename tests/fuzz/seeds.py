@@ -56,6 +56,11 @@ _CSV = (
     b"\xef\xbb\xbfother,at,day,flag,small,real,value,key\r\n"
     b'1,0,,False,-1,1e5,+7,"a ""b"", c"\r\n"\r\n",,,,,,,x',
 )
+MARKS = (
+    b'{"watermark": "1970-01-01T12:00:00.5+01:00"}',
+    b'{"watermark": 60000000, "of": ["web", null]}\n',
+    b'{"watermark": "9999-12-31T23:59:59.999999Z"}',
+)
 _PACKED: Mapping[str, Callable[[bytes], bytes]] = {
     "": bytes,
     ".gz": lambda data: gzip.compress(data, mtime=0),

@@ -28,7 +28,10 @@ from tidegate.limits import DEAD_LETTER_REASON
 from tidegate.sources import json_lines
 from tidegate.sources.fields import FieldReader
 from tidegate.sources.formats import Format, read_records
+from tidegate.sources.marks import read_mark
 from tidegate.sources.records import DEAD_LETTER_TEXT_BYTES, LINE, WHOLE_FILE, Records
+from tidegate.timestamps import MAX, MIN
+from tidegate.watermarks import Marks
 
 CONTENT = 1 << 20
 """The content of a file at most, so that no input of a few hundred bytes takes more memory than this."""
@@ -165,6 +168,17 @@ def decode_shuffle(data: bytes) -> None:
         assert str(error).startswith("p/shuffle.arrow: ")
 
 
+def read_producers_mark(data: bytes) -> None:
+    """A mark is a moment, or refused with a reason."""
+    try:
+        moment = read_mark("in/web.watermark", data, Marks(), 0)
+    except ValueError as error:
+        assert str(error).startswith(("the mark", "a mark"))
+        assert "\n" not in str(error)
+    else:
+        assert MIN <= moment <= MAX
+
+
 def _readers() -> Mapping[str, Target]:
     found = {}
     for format, longest, share in (("json", 400, 20), ("csv", 300, 6), ("parquet", 3_000, 6)):
@@ -193,6 +207,7 @@ TARGETS: Mapping[str, Target] = {
     **_documents(),
     "state": Target(decode_segment, (seeds.SEGMENT,), 4_000, 6),
     "shuffle": Target(decode_shuffle, (seeds.PIECE,), 2_000),
+    "mark": Target(read_producers_mark, seeds.MARKS, 200, 2),
     "keys": Target(keys.check_bytes, keys.SEEDS, 1_024, 1),
 }
 """All targets by name."""

@@ -1,14 +1,15 @@
 """Random programs, elements, and cuts of them into files, epochs and tasks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
+from tests.oracle.built import engine_trigger
 from tests.oracle.naive import Program
 from tests.oracle.naive_aggregates import AGGREGATES, Row
 from tests.oracle.naive_triggers import Spec
 from tests.oracle.naive_windows import Spec as WindowSpec
-from tests.oracle.pipelines import engine_trigger
+from tidegate.accumulation import ACCUMULATING_AND_RETRACTING as RETRACTING
 from tidegate.accumulation import Accumulation
 from tidegate.epochs.record import Limits
 from tidegate.errors import PipelineError
@@ -56,36 +57,50 @@ def buildable(spec: Spec) -> bool:
 
 
 moments = st.sampled_from([each * SECOND for each in (0, 1, 3, 10, 10, 60)])
+counts = st.sampled_from([("count", number) for number in (1, 1, 2, 2, 3, 5)])
 leaves = st.one_of(
-    st.sampled_from([("count", number) for number in (1, 1, 2, 2, 3, 5)]),
+    counts,
     moments.map(lambda delay: ("delay", delay)),
     st.sampled_from([("aligned", each * SECOND) for each in (1, 7, 10, 60)]),
     st.sampled_from([("watermark", None, None, "always"), ("watermark", None, None, "if_new"), ("never",)]),
 )
+
+
+def around_the_watermark(inner: st.SearchStrategy[Spec]) -> st.SearchStrategy[Spec]:
+    part = st.one_of(st.none(), inner, inner)
+    return st.tuples(st.just("watermark"), part, part, st.sampled_from(["always", "always", "if_new"]))
+
+
 triggers = st.recursive(
     leaves,
     lambda inner: st.one_of(
         inner.map(lambda each: ("repeat", each)),
-        *(
-            st.tuples(st.just("watermark"), st.none() | inner, st.none() | inner, on_time)
-            for on_time in (st.just("always"), st.sampled_from(["always", "if_new"]))
-        ),
+        around_the_watermark(inner),
         st.tuples(st.sampled_from(["any", "all", "each", "or_finally"]), inner, inner),
     ),
     max_leaves=4,
+)
+lasting = st.one_of(
+    triggers.map(lambda each: ("repeat", each)),
+    around_the_watermark(triggers).filter(lambda spec: spec[2] is not None),
+    around_the_watermark(counts).filter(lambda spec: spec[2] is not None),
 ).filter(buildable)
+"""They never close a window."""
+
+useful = st.one_of(lasting, around_the_watermark(triggers), triggers).filter(buildable)
+"""Most of them go on firing; some close their windows, or never fire."""
 
 
 @st.composite
 def windows(draw: st.DrawFn) -> WindowSpec:
     """Windows of some seconds, or of the calendar."""
-    kind = draw(st.sampled_from(["fixed", "fixed", "sliding", "sessions", "sessions", "global", "calendar"]))
+    kind = draw(st.sampled_from(["fixed", "sliding", "sessions", "sessions", "global", "calendar"]))
     if kind == "global":
         return ("global",)
     if kind == "calendar":
         unit = st.sampled_from(["day", "week", "month"])
         return kind, draw(unit), draw(st.sampled_from(sorted(ZONES)))
-    size = draw(st.sampled_from([1, 2, 5, 5, 10, 10, 60])) * SECOND
+    size = draw(st.sampled_from([2, 1, 3, 5, 5, 10, 60])) * SECOND
     if kind == "sessions":
         return kind, size
     period = size if kind == "fixed" else draw(st.sampled_from([1, 2, 3, 7])) * SECOND
@@ -103,12 +118,12 @@ def programs(draw: st.DrawFn) -> Program:
         aggregates=tuple(
             draw(st.lists(st.sampled_from(sorted(AGGREGATES)), min_size=1, max_size=4, unique=True))
         ),
-        trigger=draw(triggers),
-        accumulation=draw(st.sampled_from([each.value for each in Accumulation])),
+        trigger=draw(useful),
+        accumulation=draw(st.sampled_from([each.value for each in (*Accumulation, RETRACTING)])),
         windows=spec,
-        lateness=draw(st.sampled_from([0, 1, unit, 5 * unit, 20 * unit, 20 * unit, 900_000_000 * SECOND])),
+        lateness=draw(st.sampled_from([5 * unit, 20 * unit, 0, 1, unit, 20 * unit, 900_000_000 * SECOND])),
         timestamp=draw(st.sampled_from(["end_of_window", "end_of_window", "earliest", "latest"])),
-        delay=draw(st.sampled_from([0, 0, 2 * unit, 5 * unit, 50 * unit])),
+        delay=draw(st.sampled_from([2 * unit, 0, 10 * unit, 20 * unit, 50 * unit])),
     )
 
 
@@ -136,7 +151,9 @@ def row(number: int, base: int, unit: int) -> Row:
 
 
 ROWS = st.integers(0, SPREAD * len(NUANCES) * len(KEYS) * len(VALUES) * len(TEXTS) * len(NUMBERS) * 40 - 1)
-FILES = st.lists(st.lists(ROWS, min_size=1, max_size=5), min_size=1, max_size=3)
+FILES = st.sampled_from([[6], [3], [9], [2, 5], [5, 4], [1, 2, 6], [12]]).flatmap(
+    lambda sizes: st.tuples(*(st.lists(ROWS, min_size=size, max_size=size) for size in sizes))
+)
 
 
 @st.composite
@@ -145,9 +162,9 @@ def cuts(draw: st.DrawFn, program: Program) -> Cut:
     calendar = program.windows[0] == "calendar"
     unit = 11 * HOUR if calendar else SECOND
     base = ZONES[program.windows[2]] * SECOND if calendar else 0
-    pace = draw(st.sampled_from([0, 1, 3, 6, 12])) * unit
+    pace = draw(st.sampled_from([3, 0, 1, 6, 12])) * unit
     arrivals: list[list[list[Row]]] = []
-    for group in draw(st.lists(st.one_of(FILES, FILES, st.just([])), min_size=2, max_size=6)):
+    for group in draw(st.lists(st.one_of(FILES, FILES, FILES, st.just(())), min_size=2, max_size=4)):
         first = base + (len(arrivals) - 2) * pace - 4 * unit
         arrivals.append([[row(number, first, unit) for number in numbers] for numbers in group])
     steps = draw(st.lists(st.sampled_from([0, 0, 1, 3, 7, 30, -2]), max_size=10))
@@ -158,13 +175,16 @@ def cuts(draw: st.DrawFn, program: Program) -> Cut:
     )
 
 
-LIMITS = st.builds(
+FAN_OUT = st.builds(
     Limits,
     files=st.integers(1, 4),
-    small=st.sampled_from([0, 0, 200, 1_000_000]),
+    small=st.sampled_from([0, 200]),
     tasks=st.integers(1, 4),
     task_bytes=st.sampled_from([1, 100, 1_000]),
 )
+ONE_CALL = st.builds(Limits, files=st.integers(1, 4))
+LIMITS = st.one_of(ONE_CALL, ONE_CALL, FAN_OUT)
+"""Mostly one task does all of an epoch, for the sake of time."""
 
 
 @st.composite
@@ -172,3 +192,21 @@ def cases(draw: st.DrawFn) -> tuple[Program, Cut]:
     """A program and what comes."""
     program = draw(programs())
     return program, draw(cuts(program))
+
+
+@st.composite
+def permutations(draw: st.DrawFn) -> tuple[Program, Cut]:
+    """A program that loses nothing and keeps the whole, and what comes, in any order."""
+    program = replace(
+        draw(programs()),
+        lateness=900_000_000 * SECOND,
+        trigger=draw(lasting),
+        accumulation=draw(st.sampled_from(["accumulating", "accumulating_and_retracting"])),
+    )
+    cut = draw(cuts(program))
+    rows = draw(st.permutations([row for group in cut.arrivals for file in group for row in file]))
+    arrivals: list[list[list[Row]]] = []
+    while rows:
+        size = draw(st.integers(1, 8))
+        arrivals, rows = [*arrivals, [rows[:size]]], rows[size:]
+    return program, replace(cut, arrivals=arrivals)

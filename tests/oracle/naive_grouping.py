@@ -227,7 +227,7 @@ class Groups:
 
 
 def shown(pane: Pane, grouping: Grouping, now: int) -> Row:
-    """A pane as the row that a sink writes."""
+    """A pane as the row that a sink writes, with its own event time."""
     start, end = pane.window
     bounds = (None, None) if pane.window == (MIN, MAX) else (iso(start), iso(end))
     return (
@@ -235,5 +235,5 @@ def shown(pane: Pane, grouping: Grouping, now: int) -> Row:
         | {"window_start": bounds[0], "window_end": bounds[1]}
         | pane.values
         | {"pane_timing": pane.timing, "pane_index": pane.index, "pane_is_last": pane.is_last}
-        | {"op": pane.op, "emitted_at": iso(now)}
+        | {"op": pane.op, "emitted_at": iso(now), "event_time": iso(pane.timestamp)}
     )

@@ -4,31 +4,33 @@
 """
 
 import os
+from collections import Counter, defaultdict
+from typing import Any
 
 from hypothesis import HealthCheck, given, note, settings
 
-from tests.oracle.draws import Cut, cases
+from tests.oracle.built import pipeline
+from tests.oracle.draws import Cut, cases, permutations
 from tests.oracle.driver import World
-from tests.oracle.naive import Naive, Program
-from tests.oracle.naive_aggregates import Row, comparable
-from tests.oracle.pipelines import pipeline
+from tests.oracle.naive import DAY, Naive, Program
+from tests.oracle.naive_aggregates import AGGREGATES, Row, comparable
+from tests.oracle.naive_windows import MAX, MIN, assign, groups, hull, iso
 
 EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "2000"))
+SETTINGS = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+WHERE = ("k", "n", "window_start", "window_end")
 
 
 def order(row: Row) -> tuple[str, ...]:
-    names = ("epoch", "op", "window_start", "window_end", "k", "n", "pane_index")
-    return tuple(str(row.get(name)) for name in names)
+    return tuple(str(row.get(name)) for name in ("epoch", "op", *WHERE, "pane_index"))
 
 
 def shown(panes: list[Row]) -> list[Row]:
     return sorted(map(comparable, panes), key=order)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-@given(case=cases())
-def test_the_engine_gives_the_panes_of_the_naive_implementation(case: tuple[Program, Cut]) -> None:
-    program, cut = case
+def compare(program: Program, cut: Cut) -> None:
+    """Fails where the engine and the naive implementation differ."""
     naive = Naive(program)
     naive.run(cut.arrivals, cut.nows, cut.limits.files)
     world = World(pipeline(program), cut.limits)
@@ -40,3 +42,62 @@ def test_the_engine_gives_the_panes_of_the_naive_implementation(case: tuple[Prog
     ignored = {"files", "epochs"}
     assert {name: n for name, n in world.totals.items() if n and name not in ignored} == naive.counts
     assert world.watermark == naive.watermark
+
+
+@SETTINGS
+@given(case=cases())
+def test_the_engine_gives_the_panes_of_the_naive_implementation(case: tuple[Program, Cut]) -> None:
+    compare(*case)
+
+
+@settings(SETTINGS, max_examples=EXAMPLES // 10)
+@given(case=permutations())
+def test_in_the_end_there_is_the_batch_answer_whatever_the_order(case: tuple[Program, Cut]) -> None:
+    program, cut = case
+    wanted = batch(program, cut)
+
+    panes = World(pipeline(program), cut.limits).run(cut.arrivals, nows=cut.nows, close=True)
+
+    if program.accumulation == "accumulating":
+        # Of a session that grew there are panes of the smaller ones, too.
+        last = {where(pane): value(program, pane) for pane in sorted(panes, key=order_of_emission)}
+        assert {each: last.get(each) for each in wanted} == wanted
+        return
+    table: Counter[Any] = Counter()
+    for pane in panes:
+        table[where(pane), value(program, pane)] += 1 if pane["op"] == "insert" else -1
+    assert {row: n for row, n in table.items() if n} == dict.fromkeys(wanted.items(), 1)
+
+
+def where(pane: Row) -> tuple[Any, ...]:
+    return tuple(pane.get(name) for name in WHERE)
+
+
+def order_of_emission(pane: Row) -> tuple[int, int]:
+    return pane["epoch"], pane["pane_index"]
+
+
+def value(program: Program, row: Row) -> tuple[Any, ...]:
+    values = comparable({name: row[name] for name in program.aggregates}).values()
+    return tuple(tuple(each) if isinstance(each, list) else each for each in values)
+
+
+def batch(program: Program, cut: Cut) -> dict[tuple[Any, ...], tuple[Any, ...]]:
+    """What each key and window holds if all elements are known."""
+    elements = [row for group in cut.arrivals for file in group for row in file]
+    latest = max(cut.nows) + DAY
+    placed = defaultdict(lambda: defaultdict(list))
+    for row in elements:
+        if row["at"] is not None and row["at"] <= latest:
+            for window in assign(program.windows, row["at"]):
+                placed[tuple(row[name] for name in program.keys)][window].append(row)
+    found = {}
+    for key, windows in placed.items():
+        merging = groups(list(windows)) if program.windows[0] == "sessions" else [[each] for each in windows]
+        for group in merging:
+            rows = [row for each in group for row in windows[each]]
+            named = dict(zip(program.keys, key, strict=True))
+            bounds = (None, None) if group == [(MIN, MAX)] else tuple(map(iso, hull(group)))
+            results = {name: AGGREGATES[name](rows) for name in program.aggregates}
+            found[named.get("k"), named.get("n"), *bounds] = value(program, results)
+    return found

@@ -13,10 +13,13 @@ import polars as pl
 import yaml
 
 import tidegate as tg
+from tests.oracle.built import SCHEMA, engine_trigger, pipeline
+from tests.oracle.draws import buildable
 from tests.oracle.naive import Program
 from tests.oracle.naive_aggregates import AGGREGATES
 from tests.oracle.naive_triggers import Spec
-from tests.oracle.pipelines import SCHEMA, pipeline
+from tests.oracle.naive_windows import Spec as WindowSpec
+from tidegate.accumulation import Accumulation
 from tidegate.epochs.record import Limits
 from tidegate.pipeline import Stream
 from tidegate.plan import Plan, compile_plan
@@ -39,37 +42,66 @@ class Case:
 
     Attributes:
         program: What the pipeline does, in the words of the naive implementation; None if it groups nothing.
+        regrouped: Whether the panes of the program are grouped again, by `again`.
         scenario: What is deployed and what arrives.
     """
 
     program: Program | None
     scenario: Scenario
+    regrouped: bool = False
 
 
 def draw_program(chance: Random) -> Program:
     """A pipeline: windows, trigger, accumulation, aggregates."""
-    size = chance.choice((0, *SIZES, *SIZES)) * SECOND
     names = chance.sample(sorted(AGGREGATES), chance.randint(1, 3))
     return Program(
         keys=chance.choice((("k",), ("k",), (), ("k", "n"))),
         aggregates=tuple(dict.fromkeys(("number", *names))),
         trigger=draw_trigger(chance, 2),
-        accumulation=chance.choice(("accumulating", "discarding")),
-        windows=("fixed", size, chance.choice((0, SECOND)) % size) if size else ("global",),
+        accumulation=chance.choice(tuple(Accumulation)).value,
+        windows=draw_windows(chance),
         lateness=chance.choice(LATENESS),
+        timestamp=chance.choice(("end_of_window", "earliest", "latest")),
         delay=chance.choice((0, 0, 2 * SECOND, 50 * SECOND)),
     )
 
 
+def draw_windows(chance: Random) -> WindowSpec:
+    """Windows of some seconds, mostly."""
+    kind = chance.choice(("fixed", "fixed", "sliding", "sessions", "sessions", "global", "calendar"))
+    size = chance.choice(SIZES) * SECOND
+    if kind == "fixed":
+        return kind, size, chance.choice((0, SECOND)) % size
+    if kind == "sliding":
+        return kind, size, chance.choice((2, 3, 7, 60)) * SECOND, chance.choice((0, SECOND))
+    if kind == "calendar":
+        return kind, chance.choice(("day", "week", "month")), chance.choice(("UTC", "America/New_York"))
+    return (kind, size) if kind == "sessions" else (kind,)
+
+
 def draw_trigger(chance: Random, depth: int) -> Spec:
-    """A trigger, nested at most so deep."""
-    kind = chance.choice(("count", "watermark", "watermark", "repeat") if depth else ("count",))
+    """A trigger that can be built, nested at most so deep."""
+    while not buildable(spec := _draw_trigger(chance, depth)):
+        pass
+    return spec
+
+
+def _draw_trigger(chance: Random, depth: int) -> Spec:
+    leaves, knots = (
+        ("count", "count", "delay", "aligned"),
+        ("repeat", "repeat", "any", "all", "each", "or_finally"),
+    )
+    kind = chance.choice(("watermark", "watermark", *knots, *leaves) if depth else leaves)
     if kind == "count":
-        return ("count", chance.choice((1, 1, 2, 3)))
+        return (kind, chance.choice((1, 1, 2, 3)))
+    if kind in ("delay", "aligned"):
+        return (kind, chance.choice((1, 10, 60, 600)) * SECOND)
     if kind == "repeat":
-        return ("repeat", draw_trigger(chance, depth - 1))
-    early, late = (draw_trigger(chance, depth - 1) if chance.random() < 0.7 else None for _ in range(2))
-    return ("watermark", early, late)
+        return (kind, _draw_trigger(chance, depth - 1))
+    if kind == "watermark":
+        early, late = (_draw_trigger(chance, depth - 1) if chance.random() < 0.7 else None for _ in range(2))
+        return (kind, early, late, chance.choice(("always", "always", "if_new")))
+    return (kind, _draw_trigger(chance, depth - 1), _draw_trigger(chance, depth - 1))
 
 
 def draw_row(chance: Random, moment: int) -> dict[str, Any]:
@@ -138,7 +170,7 @@ def draw_case(seed: str) -> Case:
     settings, uploads = draw_settings(chance), tuple(draw_uploads(chance))
     flush = {"k": "flush", "n": 7, "v": 1, "f": 0.0, "s": "", "at": FLUSH_AT + 1}
     last = Upload(0, "events/flush.json", encode([flush]))
-    kind = chance.choice(("narrow", "fickle", *["grouped"] * 8))
+    kind = chance.choice(("narrow", "fickle", "regrouped", "regrouped", *["grouped"] * 8))
     if kind == "narrow":
         plan, other = compiled(narrow(0)), compiled(narrow(1))
         return Case(None, Scenario(plan, plan, other, settings, uploads, last))
@@ -150,8 +182,37 @@ def draw_case(seed: str) -> Case:
         program, changed = replace(program, **fixed), replace(changed, **fixed)  # type: ignore[arg-type]
         plan, other = (compile_plan(pipeline(each, fickle())) for each in (program, changed))
         return Case(program, Scenario(plan, plan, other, settings, uploads, last, repeatable=False))
-    again = compile_plan(pipeline(program))
-    return Case(program, Scenario(grouped(program), again, grouped(changed), settings, uploads, last))
+    if kind == "regrouped":
+        program = replace(program, **REGROUPED, windows=("fixed", chance.choice(SIZES) * SECOND, 0))
+        behind = again(draw_trigger(chance, 1))
+        plan, rebuilt = (compile_plan(pipeline(program, after=behind)) for _ in range(2))
+        other = compile_plan(pipeline(replace(program, delay=program.delay + SECOND), after=behind))
+        scenario = Scenario(plan, rebuilt, other, settings, uploads, last)
+        return Case(program, scenario, regrouped=True)
+    rebuilt = compile_plan(pipeline(program))
+    return Case(program, Scenario(grouped(program), rebuilt, grouped(changed), settings, uploads, last))
+
+
+REGROUPED: dict[str, Any] = {
+    "keys": ("k", "n"),
+    "aggregates": ("number", "total"),
+    "accumulation": Accumulation.ACCUMULATING_AND_RETRACTING.value,
+    "lateness": LATENESS[-1],
+    "timestamp": "end_of_window",
+}
+"""What programs have whose panes are grouped again; each of them takes back the one before it."""
+
+
+def again(trigger: Spec) -> Callable[[Stream], Stream]:
+    """Of the totals of each key and window those above 0, by `k` and minute: number, sum and highest."""
+
+    def behind(panes: Stream) -> Stream:
+        windows = panes.filter(pl.col("total") > 0).window(tg.FixedWindows("1m"), allowed_lateness="20h")
+        triggered = windows.trigger(engine_trigger(trigger), allow_unsafe_trigger=True)
+        table = triggered.accumulate(tg.ACCUMULATING_AND_RETRACTING).group_by("k")
+        return table.agg(totals=tg.count(), points=tg.sum("total"), highest=tg.max("total"))
+
+    return behind
 
 
 @cache

@@ -4,8 +4,8 @@ from typing import Any
 
 from tests.oracle.naive_grouping import Element, Grouping, Groups, Times, shown
 from tests.oracle.naive_triggers import Spec
-from tests.oracle.naive_windows import MAX, MIN, iso
-from tests.transcripts.transcript import Case, element, instance, micros, pane, short
+from tests.oracle.naive_windows import MAX, MIN
+from tests.transcripts.transcript import Case, element, instance, micros, pane
 from tidegate.timestamps import microseconds
 
 VALUES = {
@@ -79,10 +79,7 @@ class Player:
             for key, value, at in map(element, step.get("add", ()))
         ]
         panes = self.groups.epoch(elements, Times(before, self.watermark, self.now))
-        rows = [(shown(each, self.groups.grouping, self.now), each.timestamp) for each in panes]
-        return [self._text(row, timestamp) for row, timestamp in rows]
+        return [self._text(shown(each, self.groups.grouping, self.now)) for each in panes]
 
-    def _text(self, row: dict[str, Any], timestamp: int) -> str:
-        value = row[self.groups.grouping.aggregates[0]]
-        at = f" at {short(iso(timestamp))}" if "timestamp" in self.case else ""
-        return pane(row | {"value": value}, self.case) + at
+    def _text(self, row: dict[str, Any]) -> str:
+        return pane(row | {"value": row[self.groups.grouping.aggregates[0]]}, self.case)

@@ -63,7 +63,7 @@ def short(moment: str | None) -> str:
 
 
 def pane(row: dict[str, Any], case: Case) -> str:
-    """A pane as the transcripts write it, from a row as sinks write it."""
+    """A pane as the transcripts write it, from the row with its own event time."""
     parts = ["retract"] if row["op"] == "retract" else []
     parts += [row["key"]] if row["key"] else []
     start, end = row["window_start"], row["window_end"]
@@ -71,4 +71,5 @@ def pane(row: dict[str, Any], case: Case) -> str:
     parts += [str(row["value"]).lower().replace("none", "null"), row["pane_timing"], str(row["pane_index"])]
     parts += ["last"] if row["pane_is_last"] else []
     parts += [f"@{short(row['emitted_at'])}"] if any("now" in step for step in case["steps"]) else []
+    parts += [f"at {short(row['event_time'])}"] if "timestamp" in case else []
     return " ".join(parts)

@@ -4,12 +4,13 @@ An accumulator is stored as the Polars type that it is declared with, beside the
 went wrong: a function that raises for one key and window must not stop the others.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import polars as pl
 
 from tidegate.aggregates.aggregate import Accumulator
+from tidegate.aggregates.groups import apart
 from tidegate.function_steps import build_rows, told
 from tidegate.limits import DEAD_LETTER_REASON
 
@@ -26,6 +27,7 @@ class FunctionState:
         dtype: The type of the accumulators.
         made: From values, at least one, to an accumulator.
         merged: From accumulators, at least two, to one.
+        values_are_accumulators: A value alone is its own accumulator, and takes no call.
     """
 
     def __init__(
@@ -35,12 +37,15 @@ class FunctionState:
         dtype: pl.DataType,
         made: Callable[[list[Any]], Any],
         merged: Callable[[list[Any]], Any],
+        *,
+        values_are_accumulators: bool = False,
     ) -> None:
         self._label = label
         self._name = name
         self._value = dtype
         self._made = made
         self._merged = merged
+        self._alike = values_are_accumulators
         self.dtype = pl.Struct({VALUE: dtype, ERROR: pl.String()})
 
     def accumulator(self, column: str, values: pl.Expr) -> Accumulator:
@@ -78,7 +83,7 @@ class FunctionState:
 
     def results(self, lists: pl.Series) -> pl.Series:
         """What is made of each list of values; it raises where something goes wrong."""
-        return self._read(lists.to_list(), self._value, self._made)
+        return self._read(_python_lists(lists), self._value, self._made)
 
     def of(self, values: list[Any]) -> Any:
         """What is made of some values."""
@@ -97,24 +102,36 @@ class FunctionState:
         return frame.get_column(VALUE)
 
     def _of_values(self, lists: pl.Series) -> pl.Series:
-        return self._states(self._outcome(self._made, values) for values in lists.to_list())
+        """The state of each list of values."""
+        if not self._alike:
+            return self._states(self._outcome(self._made, values) for values in _python_lists(lists))
+
+        def single(alone: pl.Series) -> pl.Series:
+            nothing = pl.lit(None, dtype=pl.String())
+            return alone.to_frame(VALUE).select(pl.struct(VALUE, nothing.alias(ERROR))).to_series()
+
+        def several(others: pl.Series) -> pl.Series:
+            return self._states(self._outcome(self._made, values) for values in _python_lists(others))
+
+        return apart(lists, single, several)
 
     def _of_states(self, groups: pl.Series) -> pl.Series:
-        """One state of each group; one that is alone is left as it is, without a call."""
-        alone = groups.list.len() == 1
-        kept = groups.filter(alone).explode(empty_as_null=False)
-        if kept.len() == groups.len():
-            return kept
-        merged = self._states(self._joined(states) for states in groups.filter(~alone).to_list())
-        order = pl.concat([alone.arg_true(), (~alone).arg_true()])
-        return pl.concat([kept, merged]).gather(order.arg_sort())
+        """One state of each group."""
+        return apart(groups, lambda alone: alone, self._merge_states)
 
-    def _joined(self, states: list[dict[str, Any]]) -> tuple[Any, str | None]:
-        errors = [each[ERROR] for each in states if each[ERROR] is not None]
-        if errors:
-            return None, min(errors)
-        values = [each[VALUE] for each in states if each[VALUE] is not None]
-        return (values[0], None) if len(values) == 1 else self._outcome(self._merged, values)
+    def _merge_states(self, groups: pl.Series) -> pl.Series:
+        flat = groups.explode(empty_as_null=False)
+        lengths = groups.list.len().to_list()
+        values = _cut(flat.struct.field(VALUE).to_list(), lengths)
+        errors = _cut(flat.struct.field(ERROR).to_list(), lengths)
+        return self._states(map(self._joined, values, errors))
+
+    def _joined(self, values: list[Any], errors: list[str | None]) -> tuple[Any, str | None]:
+        told_errors = [each for each in errors if each is not None]
+        if told_errors:
+            return None, min(told_errors)
+        there = [each for each in values if each is not None]
+        return (there[0], None) if len(there) == 1 else self._outcome(self._merged, there)
 
     def _outcome(self, work: Callable[[list[Any]], Any], values: list[Any]) -> tuple[Any, str | None]:
         return call(self._label, self._name, work, values) if values else (None, None)
@@ -130,6 +147,18 @@ class FunctionState:
 
     def _misfit(self, reason: str) -> str:
         return f"{self._label}: {self._name} returned what does not fit: {reason}"[:DEAD_LETTER_REASON]
+
+
+def _python_lists(lists: pl.Series) -> Iterator[list[Any]]:
+    """The lists as Python's; a column of items is converted three times as fast as one of lists."""
+    return _cut(lists.explode(empty_as_null=False).to_list(), lists.list.len().to_list())
+
+
+def _cut(items: list[Any], lengths: Iterable[int]) -> Iterator[list[Any]]:
+    start = 0
+    for length in lengths:
+        yield items[start : start + length]
+        start += length
 
 
 def call(label: str, name: str, function: Callable[[Any], Any], given: Any) -> tuple[Any, str | None]:

@@ -42,7 +42,9 @@ def reduce(column: Input, function: Callable[[Any, Any], Any]) -> Aggregate:
             return _complete(reduced(values), operand.fields.keys())
 
         work = row if operand.fields else reduced
-        state = FunctionState(operand.label, function_name(function), operand.dtype, work, work)
+        state = FunctionState(
+            operand.label, function_name(function), operand.dtype, work, work, values_are_accumulators=True
+        )
         if operand.sign is not None:
             return _kept(operand, operand.dtype, lambda values: state.of(values) if values else None)
         accumulator = state.accumulator(operand.column("reduced"), _imploded(operand))

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 
 from tidegate.aggregates.aggregate import Accumulator
+from tidegate.aggregates.groups import apart
 
 NUMBER = "number"
 """The field of an entry that holds its number."""
@@ -107,17 +108,13 @@ class Tally:
 
     def _merged(self, groups: pl.Series) -> pl.Series:
         """Lists of tallies as one tally each; a tally that is alone is left as it is."""
-        alone = groups.list.len() == 1
-        kept = groups.filter(alone).explode(empty_as_null=False)
-        if kept.len() == groups.len():
-            return kept
-        several = groups.filter(~alone)
+        return apart(groups, lambda alone: alone, self._merge)
+
+    def _merge(self, groups: pl.Series) -> pl.Series:
         # The outer list goes, and the row of each entry is kept beside it.
-        rows = pl.DataFrame({ROW: pl.int_range(several.len(), eager=True), _ENTRIES: several})
+        rows = pl.DataFrame({ROW: pl.int_range(groups.len(), eager=True), _ENTRIES: groups})
         flat = rows.explode(_ENTRIES, empty_as_null=False).explode(_ENTRIES, empty_as_null=False)
-        merged = self._compact(flat.unnest(_ENTRIES), several.len())
-        order = pl.concat([alone.arg_true(), (~alone).arg_true()])
-        return pl.concat([kept, merged]).gather(order.arg_sort())
+        return self._compact(flat.unnest(_ENTRIES), groups.len())
 
     def _compact(self, entries: Entries, rows: int) -> pl.Series:
         """Entries in any order and repeated, as that many tallies."""

@@ -35,6 +35,9 @@ from tidegate.stores.ports import Objects
 from tidegate.triggers import StateColumn
 from tidegate.windows import END, START, SlidingWindows
 
+_OLD = "__old"
+_FRESH = "__fresh"
+
 
 def trigger_state(grouping: Grouping) -> dict[str, StateColumn]:
     """The trigger's state columns."""
@@ -155,25 +158,49 @@ def join_rows(old: pl.DataFrame, fresh: Sequence[pl.DataFrame], grouping: Groupi
         grouping: The grouping.
     """
     rows = pl.concat(fresh)
-    touched, known = matches(old, rows, places(grouping)[1:])
-    joined = _joined(pl.concat([old.filter(touched), rows.filter(known)]), grouping)
+    pairs = _pairs(old, rows, places(grouping)[1:])
+    touched, known = _at(old, pairs.get_column(_OLD)), _at(rows, pairs.get_column(_FRESH))
     others = rows.filter(~known)
-    new = _started(others, grouping) if len(fresh) == 1 else _joined(others, grouping)
-    return pl.concat([old.filter(~touched), joined, new])
+    if len(fresh) > 1:
+        together = pl.concat([old.filter(touched), rows.filter(known)])
+        return pl.concat(
+            [
+                old.filter(~touched),
+                _joined(together, places(grouping), grouping),
+                _joined(others, places(grouping), grouping),
+            ]
+        )
+    # Both rows of a pair have its number: to group by it is quicker than by keys and windows.
+    numbers = pl.int_range(pairs.height, dtype=pl.UInt32, eager=True).alias(_OLD)
+    together = pl.concat(
+        [frame[pairs.get_column(name)].with_columns(numbers) for frame, name in ((old, _OLD), (rows, _FRESH))]
+    )
+    return pl.concat([old.filter(~touched), _joined(together, [_OLD], grouping), _started(others, grouping)])
 
 
 def matches(old: pl.DataFrame, fresh: pl.DataFrame, on: Sequence[str]) -> tuple[pl.Series, pl.Series]:
     """Which old rows have a fresh row that is equal in these columns, and which fresh rows an old one."""
-    first, second = "__first", "__second"
-    frames = [frame.select(on).with_row_index(name) for name, frame in ((first, old), (second, fresh))]
     if not on:
-        return tuple(pl.repeat(True, frame.height, eager=True) for frame in (old, fresh))  # type: ignore[return-value]
-    pairs = frames[0].join(frames[1], on=on, how="inner", nulls_equal=True)
-    return _at(old, pairs.get_column(first)), _at(fresh, pairs.get_column(second))
+        return _flags(old, bool(fresh.height)), _flags(fresh, bool(old.height))
+    pairs = _pairs(old, fresh, on)
+    return _at(old, pairs.get_column(_OLD)), _at(fresh, pairs.get_column(_FRESH))
+
+
+def _pairs(old: pl.DataFrame, fresh: pl.DataFrame, on: Sequence[str]) -> pl.DataFrame:
+    """The numbers of rows that are equal in these columns."""
+    first, second = (
+        frame.select(*on, pl.int_range(pl.len(), dtype=pl.UInt32).alias(name))
+        for name, frame in ((_OLD, old), (_FRESH, fresh))
+    )
+    return first.join(second, on=on, how="inner", nulls_equal=True).select(_OLD, _FRESH)
 
 
 def _at(frame: pl.DataFrame, rows: pl.Series) -> pl.Series:
-    return pl.repeat(False, frame.height, eager=True, dtype=pl.Boolean()).scatter(rows, True)
+    return _flags(frame, False).scatter(rows, True)
+
+
+def _flags(frame: pl.DataFrame, value: bool) -> pl.Series:
+    return pl.repeat(value, frame.height, eager=True, dtype=pl.Boolean())
 
 
 def _started(fresh: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
@@ -182,9 +209,10 @@ def _started(fresh: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     return fresh.with_columns(triggers)
 
 
-def _joined(rows: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
-    """Rows of state and of the epoch as one row for each key and window."""
+def _joined(rows: pl.DataFrame, by: Sequence[str], grouping: Grouping) -> pl.DataFrame:
+    """Rows of state and of the epoch as one row for each key and window, which these columns tell apart."""
     schema = state_schema(grouping)
+    same = [pl.col(name).first() for name in places(grouping) if name not in by]
     triggers = [
         each.merge(pl.col(name)).fill_null(each.value).alias(name)
         for name, each in trigger_state(grouping).items()
@@ -201,8 +229,8 @@ def _joined(rows: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
         columns.append(pl.col(SLICE).first())
     return (
         rows.lazy()
-        .group_by(*places(grouping), maintain_order=True)
-        .agg(*merged_content(grouping), *columns, pl.col(ADDED).sum())
+        .group_by(*by, maintain_order=True)
+        .agg(*same, *merged_content(grouping), *columns, pl.col(ADDED).sum())
         .select(*schema, ADDED)
         .collect(engine=ENGINE)
     )
@@ -223,4 +251,4 @@ def _join_merging(old: pl.DataFrame, fresh: pl.DataFrame, grouping: Grouping) ->
         closed = closed.with_columns(pl.when(first).then(lost).otherwise(0).alias(ADDED))
     rows = with_merged_windows(pl.concat([kept, fresh_windows(fresh, grouping)]), grouping)
     rows = rows.with_columns(pl.when(STAYS).then(INDEX).otherwise(0).alias(INDEX)).drop(STAYS)
-    return pl.concat([untouched, closed, _joined(rows, grouping)])
+    return pl.concat([untouched, closed, _joined(rows, places(grouping), grouping)])

@@ -177,8 +177,8 @@ def decode_frontier(body: dict[str, Any]) -> Frontier:
     return Frontier(
         watermark=body["watermark"],
         held=tuple(Held(*each) for each in body["held"]),
-        marks=body.get("marks", {}),
-        deadlines=body.get("deadlines", {}),
+        marks=dict(body.get("marks", {})),
+        deadlines=dict(body.get("deadlines", {})),
         behind=body.get("behind"),
     )
 

@@ -123,7 +123,7 @@ class TaskResult:
             outputs=tuple(Published(name, ObjectRef(**staged)) for name, staged in body["outputs"]),
             pipeline=body.get("pipeline", ""),
             epoch=body.get("epoch", 0),
-            marks=body.get("marks", {}),
+            marks=dict(body.get("marks", {})),
         )
 
 

@@ -10,6 +10,9 @@ from tests.oracle.naive_triggers import Spec
 from tests.oracle.naive_windows import Spec as WindowSpec
 from tidegate.accumulation import Accumulation
 from tidegate.aggregates import Aggregate
+from tidegate.panes import EVENT_TIME, MOMENT
+from tidegate.pipeline import Output
+from tidegate.sinks.sink import Sink
 from tidegate.triggers import Trigger
 from tidegate.windows import WindowFn
 
@@ -79,9 +82,11 @@ def engine_windows(spec: WindowSpec) -> WindowFn:
 
 
 def pipeline(
-    program: Program, before: Callable[[tg.Stream], tg.Stream] = lambda stream: stream
+    program: Program,
+    before: Callable[[tg.Stream], tg.Stream] = lambda stream: stream,
+    after: Callable[[tg.Stream], tg.Stream] = lambda stream: stream,
 ) -> tg.Pipeline:
-    """The engine's pipeline for a program, with steps before its window."""
+    """The engine's pipeline for a program, with steps before its window and behind its panes."""
     events = tg.read_json(
         "events", schema=SCHEMA, event_time="at", watermark=tg.BoundedDelay(f"{program.delay}us")
     )
@@ -97,4 +102,11 @@ def pipeline(
         .group_by(*program.keys)
         .agg(**{name: ENGINE_AGGREGATES[name] for name in program.aggregates})
     )
-    return tg.Pipeline("oracle", stream.write_json("panes"))
+    return tg.Pipeline("oracle", Output(after(stream), PaneSink("json", "panes")))
+
+
+class PaneSink(Sink):
+    """A sink that writes the panes' own event time, too."""
+
+    def encode(self, rows: pl.DataFrame) -> bytes:
+        return super().encode(rows.with_columns(pl.col(EVENT_TIME).cast(MOMENT).alias("event_time")))
