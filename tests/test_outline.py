@@ -60,6 +60,15 @@ def test_a_name_fits_a_format(kind: str, name: str, fits: bool) -> None:
 
 def test_it_goes_through_its_document() -> None:
     assert Outline.from_json(outline().to_json()) == outline()
+    late = replace(outline(), late=("late/scores", "late/panes"))
+    assert Outline.from_json(late.to_json()) == late
+
+
+def test_a_document_of_version_0_1_0_is_read() -> None:
+    document = json.loads(outline().to_json())
+    for name in ("late", "watermark"):
+        del document[name]
+    assert Outline.from_json(json.dumps(document)) == outline()
 
 
 def test_its_document_says_how_the_watermark_follows_and_an_older_one_does_not() -> None:

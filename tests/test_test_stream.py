@@ -184,6 +184,17 @@ def test_elements_that_are_dropped_are_counted() -> None:
     assert (list(panes), panes.dropped) == ([], 1)
 
 
+def test_late_elements_are_shown_as_the_late_sink_has_them() -> None:
+    def build(events: tg.Stream) -> tg.Stream:
+        return events.window(tg.FixedWindows("2m"), late_to="late").group_by("team").agg(n=tg.count())
+
+    panes = stream().advance_watermark(t(10)).add(score(5, 0), score(1, 11)).run(build)
+    (late,) = panes.late
+    assert (late["score"], late["windows"], panes.dropped) == (5, 1, 1)
+    assert datetime.fromisoformat(late["window_end"]) == t(2)
+    assert datetime.fromisoformat(late["watermark"]) == t(10)
+
+
 def test_a_value_that_does_not_fit_makes_a_dead_letter_as_in_a_file() -> None:
     panes = stream().add({"team": "x", "score": "five", "at": t(0)}, {"team": "x"}).close().run(totals)
     assert list(panes) == []

@@ -6,7 +6,7 @@ on a row at run time, that row leaves as `Rejected` and the others go on.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -43,6 +43,23 @@ class Outcome:
 def hidden(names: Iterable[str]) -> list[str]:
     """The names of hidden columns among these."""
     return [name for name in names if name.startswith(HIDDEN)]
+
+
+def expressions_of(
+    label: str, positional: Sequence[str | pl.Expr], named: Mapping[str, str | pl.Expr]
+) -> tuple[pl.Expr, ...]:
+    """Columns' names and expressions, as a user gives them, as expressions.
+
+    Raises:
+        PipelineError: One of them is neither.
+    """
+    for each in (*positional, *named.values()):
+        if not isinstance(each, str | pl.Expr):
+            mend = "Give an expression, such as pl.col('score') * 2 or pl.lit(1)."
+            raise PipelineError(label, f"{each!r} does not fit here", mend)
+    columns = [pl.col(each) if isinstance(each, str) else each for each in (*positional, *named.values())]
+    count = len(positional)
+    return (*columns[:count], *(each.alias(name) for name, each in zip(named, columns[count:], strict=True)))
 
 
 def check_expression(label: str, expression: pl.Expr, schema: Schema) -> dict[str, pl.DataType]:

@@ -10,6 +10,7 @@ from tidegate.aggregates import BoundAggregate
 from tidegate.errors import PipelineError
 from tidegate.expressions import describe_expression
 from tidegate.panes import Timestamp
+from tidegate.sinks.late import LateSink
 from tidegate.timestamps import MAX, duration_text
 from tidegate.triggers import DEFAULT_TRIGGER, Earliest, Trigger
 from tidegate.watermarks import WatermarkPolicy
@@ -25,6 +26,7 @@ class Windowing:
     Attributes:
         allowed_lateness: In microseconds.
         timestamp: The panes' own event time.
+        late_to: The prefix of the output that dropped elements go to; None if they are only counted.
     """
 
     window_fn: WindowFn
@@ -33,6 +35,7 @@ class Windowing:
     allow_unsafe_trigger: bool = False
     accumulation: Accumulation = DISCARDING
     timestamp: Timestamp = Timestamp.END_OF_WINDOW
+    late_to: str | None = None
 
     def check(self, watermark: WatermarkPolicy) -> None:
         """Refuses a trigger that can lose data or can never fire, unless that is allowed.
@@ -115,7 +118,10 @@ class Windowing:
         )
 
     def describe(self) -> str:
-        """One line that changes whenever state or meaning does; part of the plan's fingerprint."""
+        """One line that changes whenever state or meaning does; part of the plan's fingerprint.
+
+        Where late elements go is not in it, as where panes go is not.
+        """
         lateness = duration_text(self.allowed_lateness)
         default = self.timestamp is Timestamp.END_OF_WINDOW
         timestamp = "" if default else f"timestamp={self.timestamp.value}, "
@@ -132,6 +138,7 @@ class Grouping:
     Attributes:
         derived: The keys that are no columns of the stream, as row-by-row expressions.
         sign: 1 for an element that is inserted and -1 for one that is taken back; None if none is.
+        late: Where elements go that are dropped; None if they are only counted.
     """
 
     keys: dict[str, pl.DataType]
@@ -139,6 +146,7 @@ class Grouping:
     aggregates: tuple[BoundAggregate, ...]
     derived: tuple[pl.Expr, ...] = ()
     sign: pl.Expr | None = None
+    late: LateSink | None = None
 
     def __post_init__(self) -> None:
         for name, dtype in self.keys.items():

@@ -49,6 +49,7 @@ class Outline:
         sink: The folder of the output files.
         shuffles: How many reduce stages follow the map stage, one behind the other.
         watermark: How the source's watermark follows from what inputs say.
+        late: The folders of the output that late elements go to.
     """
 
     pipeline: str
@@ -59,6 +60,7 @@ class Outline:
     sink: str
     shuffles: int
     watermark: WatermarkRule = field(default_factory=WatermarkRule)
+    late: tuple[str, ...] = ()
 
     def takes(self, key: str) -> bool:
         """Whether an object belongs to the source: below its prefix, with a name that fits its format.
@@ -128,7 +130,8 @@ class Outline:
             )
         rule = document.pop("watermark", {})
         rule["producers"] = tuple(rule.get("producers", ()))
-        return cls(**document | {"meaning": tuple(document["meaning"])}, watermark=WatermarkRule(**rule))
+        document |= {name: tuple(document.get(name, ())) for name in ("meaning", "late")}
+        return cls(**document, watermark=WatermarkRule(**rule))
 
 
 _CONTEXT = 3

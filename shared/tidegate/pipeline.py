@@ -5,7 +5,7 @@ the pipeline is built, with a message that names the step and the mend.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -16,11 +16,13 @@ from tidegate.accumulation import Accumulation
 from tidegate.aggregates import Aggregate, BoundAggregate, CombineFn, combine, reduce
 from tidegate.aggregates.whole_rows import bind_fields, row_without
 from tidegate.errors import PipelineError
+from tidegate.expressions import expressions_of
 from tidegate.function_steps import FilterFunction, FlatMap, Row
 from tidegate.grouping import Grouping, Windowing
 from tidegate.panes import OP, PANE_COLUMNS, Op, Timestamp, check_value_names, schema_of_panes
 from tidegate.regrouping import check_regrouping
 from tidegate.schema import UserSchema, declared_schema
+from tidegate.sinks.late import LateSink
 from tidegate.sinks.sink import Sink
 from tidegate.sources.source import Source, check_prefix
 from tidegate.steps import FilterExpression, NarrowStep, Select, WithColumns
@@ -100,7 +102,7 @@ class Stream:
             >>> scores.with_columns(double=pl.col("score") * 2)  # doctest: +SKIP
         """
         label = self._label("with_columns")
-        return self._step(WithColumns(label, _expressions(label, expressions, named), self._pane_columns()))
+        return self._step(WithColumns(label, expressions_of(label, expressions, named), self._pane_columns()))
 
     def select(self, *columns: str | pl.Expr, **named: pl.Expr) -> "Stream":
         """Keeps the named columns and expressions only; after `agg` the pane's own columns stay too.
@@ -109,7 +111,7 @@ class Stream:
             >>> scores.select("team", points=pl.col("score"))  # doctest: +SKIP
         """
         label = self._label("select")
-        return self._step(Select(label, _expressions(label, columns, named), self._pane_columns()))
+        return self._step(Select(label, expressions_of(label, columns, named), self._pane_columns()))
 
     # The four questions
 
@@ -118,6 +120,7 @@ class Stream:
         window_fn: WindowFn,
         allowed_lateness: Duration = "0s",
         timestamp: Literal["end_of_window", "earliest", "latest"] = "end_of_window",
+        late_to: str | None = None,
     ) -> "Stream":
         """*Where* in event time: the windows that elements are grouped in.
 
@@ -128,6 +131,10 @@ class Stream:
                 and further elements are dropped (and counted).
             timestamp: The panes' own event time, for what groups them again: the last microsecond of the
                 window, or the earliest or latest event time of what the pane holds, late elements left out.
+            late_to: A folder of the output, beside the sink's, for elements that are dropped because their
+                window had expired: lines of JSON, each with the columns of the stream at the grouping,
+                `window_start` and `window_end`, `windows` (1; of sliding windows how many had expired, from
+                the first one's start to the last one's end), and the `watermark` that it was behind.
 
         Raises:
             PipelineError: One of them does not fit.
@@ -140,10 +147,9 @@ class Stream:
         if timestamp not in tuple(Timestamp):
             mend = f"Give one of {', '.join(Timestamp)}."
             raise PipelineError("window(timestamp=...)", f"{timestamp!r} is unknown", mend)
-        return replace(
-            self,
-            windowing=Windowing(window_fn, allowed_lateness=lateness, timestamp=Timestamp(timestamp)),
-        )
+        late = None if late_to is None else check_prefix("window(late_to=...)", late_to)
+        windowing = Windowing(window_fn, lateness, timestamp=Timestamp(timestamp), late_to=late)
+        return replace(self, windowing=windowing)
 
     def trigger(self, trigger: Trigger, *, allow_unsafe_trigger: bool = False) -> "Stream":
         """*When* in processing time: what makes a window emit a pane.
@@ -176,7 +182,7 @@ class Stream:
     def group_by(self, *keys: str | pl.Expr, **named: pl.Expr) -> "GroupedStream":
         """The key of the groups: columns or row-by-row expressions. Follow it with `agg`."""
         windowing = self._windowing("group_by")
-        expressions = _expressions("group_by", keys, named)
+        expressions = expressions_of("group_by", keys, named)
         if self.shuffles:
             before = self.shuffles[-1].grouping.windowing
             check_regrouping(len(self.shuffles), before, windowing, self.steps, expressions)
@@ -203,6 +209,12 @@ class Stream:
                 "Call .group_by(...).agg(...) before it, or leave .window(...) out.",
             )
         sink.check(self.schema)
+        taken = {sink.prefix: "the pipeline's output"}
+        for late in (each.grouping.late for each in self.shuffles):
+            if late is not None:
+                for prefix, whose in taken.items():
+                    late.check_apart(prefix, whose)
+                taken[late.prefix] = "what is late for another grouping"
         return Output(self, sink)
 
     @property
@@ -311,7 +323,9 @@ class GroupedStream:
         return self._panes(bound)
 
     def _panes(self, bound: tuple[BoundAggregate, ...]) -> Stream:
-        grouping = Grouping(self.keys, self.windowing, bound, self.derived, self.stream.sign)
+        late, stream = self.windowing.late_to, self.stream
+        sink = None if late is None else LateSink.of(late, stream.schema, panes=bool(stream.shuffles))
+        grouping = Grouping(self.keys, self.windowing, bound, self.derived, stream.sign, sink)
         values = {each.name: each.dtype for each in bound}
         check_value_names(values, self.keys)
         return replace(
@@ -365,19 +379,6 @@ def _callable(label: str, function: Callable[..., Any]) -> Callable[..., Any]:
     if not callable(function):
         raise PipelineError(label, f"{function!r} cannot be called", "Give a function of one row.")
     return function
-
-
-def _expressions(
-    label: str, positional: Sequence[str | pl.Expr], named: Mapping[str, str | pl.Expr]
-) -> tuple[pl.Expr, ...]:
-    for each in (*positional, *named.values()):
-        if not isinstance(each, str):
-            _check(label, each, "meta", "Give an expression, such as pl.col('score') * 2 or pl.lit(1).")
-    return (*map(_column, positional), *(_column(each).alias(name) for name, each in named.items()))
-
-
-def _column(each: str | pl.Expr) -> pl.Expr:
-    return pl.col(each) if isinstance(each, str) else each
 
 
 def _check(step: str, given: object, needed: str, mend: str) -> None:

@@ -13,6 +13,7 @@ from tidegate.grouping import Grouping
 from tidegate.limits import KEY_GROUPS
 from tidegate.outline import Outline, stage_name
 from tidegate.pipeline import Pipeline
+from tidegate.sinks.late import LateSink
 from tidegate.sinks.sink import Sink
 from tidegate.sources.source import Source
 from tidegate.steps import NarrowStep
@@ -71,6 +72,12 @@ class Plan:
         return self.map.combine
 
     @property
+    def late_sinks(self) -> tuple[LateSink, ...]:
+        """Where elements go that are dropped."""
+        groupings = [each.combine for each in self.stages if each.combine]
+        return tuple(each.late for each in groupings if each.late)
+
+    @property
     def calls_python(self) -> bool:
         """Whether a Python function is called for each row, so that threads would wait for each other."""
         steps = (step for stage in self.stages for step in stage.steps)
@@ -102,6 +109,7 @@ class Plan:
             sink=self.sink.prefix,
             shuffles=len(self.reduces),
             watermark=self.source.rule(),
+            late=tuple(each.prefix for each in self.late_sinks),
         )
 
     def explain(self) -> str:
@@ -117,6 +125,8 @@ class Plan:
             lines += [f"  {step.describe()}" for step in stage.steps]
             if stage.combine:
                 lines.append(f"  assign windows, combine by {', '.join(stage.combine.keys)}, shuffle")
+                if stage.combine.late:
+                    lines.append(f"  late elements to {stage.combine.late.prefix!r}")
         lines.append(f"  {self.sink.describe()}")
         return "\n".join(lines)
 

@@ -41,6 +41,7 @@ def compiled(
     trigger: Any = None,
     delay: str = "0s",
     lateness: str = "2m",
+    late_to: str | None = None,
 ) -> Plan:
     """Sums per team and minute."""
     stream = tg.read_json(
@@ -49,7 +50,7 @@ def compiled(
         event_time="at",
         watermark=tg.BoundedDelay(delay),
     )
-    windowed = stream.window(tg.FixedWindows("1m"), allowed_lateness=lateness).accumulate(accumulation)
+    windowed = stream.window(tg.FixedWindows("1m"), lateness, late_to=late_to).accumulate(accumulation)
     if trigger:
         windowed = windowed.trigger(trigger)
     panes = windowed.group_by("team").agg(total=tg.sum("score"), games=tg.count())
@@ -171,7 +172,7 @@ def remains(plan: Plan, world: World) -> Remains:
     assert head.manifest[0] == last.key
     outputs = {
         info.key: world.output.get(info.key)
-        for folder in ("totals", "dead-letters")
+        for folder in ("totals", "late", "dead-letters")
         for info in world.output.list(folder)
     }
     state: list[dict[str, Any]] = []

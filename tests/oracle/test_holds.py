@@ -42,7 +42,7 @@ def rows(world: World) -> list[tuple[Any, ...]]:
 
 def owing() -> tg.Stream:
     """Panes of two elements each; what is owed for a single one holds the next grouping back."""
-    pairs = events().window(tg.FixedWindows("10s"), allowed_lateness="10m")
+    pairs = events().window(tg.FixedWindows("1h"), timestamp="earliest")
     panes = pairs.trigger(tg.Repeatedly(tg.AfterCount(2))).group_by("k").agg(v=tg.sum("v"))
     return panes.window(tg.FixedWindows("10s")).group_by("k").agg(v=tg.sum("v"))
 

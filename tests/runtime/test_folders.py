@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,15 @@ def test_output_below_the_source_is_refused(tmp_path: Path) -> None:
     Folders.of(tmp_path / "in", tmp_path / "in" / "results", None).check(OUTLINE)
 
 
+def test_late_elements_below_the_source_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    place = Folders.of(tmp_path / "in", tmp_path / "in" / "data", tmp_path / "state")
+    outline = replace(OUTLINE, prefix="data/late", late=("late",))
+    with pytest.raises(UsageError, match=r"in/data/late lies in \S*, which the pipeline reads"):
+        place.check(outline)
+    place.check(replace(outline, late=("too-late",)))
+
+
 def test_one_run_at_a_time(folders: Folders) -> None:
     with (
         folders.locked(),
@@ -93,6 +103,7 @@ def test_what_killed_writers_left_is_cleared_where_tidegate_writes(folders: Fold
         folders.state / "p" / "epochs" / "1" / "record.json#1",
         folders.output / "totals" / "epoch-1.json#2",
         folders.output / "dead-letters" / "p" / "epoch-1.json#1",
+        folders.output / "late" / "scores" / "epoch-1.json#1",
     ]
     theirs = [
         folders.input / "scores#1",
@@ -102,6 +113,6 @@ def test_what_killed_writers_left_is_cleared_where_tidegate_writes(folders: Fold
     for path in (*ours, *theirs):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    folders.clear_unfinished(OUTLINE)
+    folders.clear_unfinished(replace(OUTLINE, late=("late/scores",)))
     assert not any(path.exists() for path in ours)
     assert all(path.exists() for path in theirs)

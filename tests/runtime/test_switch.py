@@ -127,6 +127,35 @@ def test_a_crash_at_any_call_leaves_the_old_ones_or_the_new_ones(
     assert switched.count(True) > 5
 
 
+def test_late_elements_go_with_the_panes(tmp_path: Path) -> None:
+    place, late = folders(tmp_path), Path("late") / "scores" / "epoch-0000000002-00000.json"
+    it = Switch(place, "scores", "a/totals", ("late/scores", "late/panes"))
+    for each, text in ((place, "old"), (it.built, "new")):
+        if each == it.built:
+            it.check()
+            it.begin()
+        fill(each, text)
+        (each.output / late).parent.mkdir(parents=True)
+        (each.output / late).write_text(text)
+    it.commit()
+    # Whoever finishes it knows of them from the file alone.
+    assert switch.settle(place, "scores")
+    assert set(found(place).values()) == {"new"}
+    assert (place.output / late).read_text() == "new"
+    assert (it.kept.output / late).read_text() == "old"
+    # Nothing was late for the second grouping, and no folder says that something was.
+    assert not (place.output / "late" / "panes").exists()
+    with pytest.raises(UsageError, match=r"still kept in \S*totals, \S*out.before-replay/late/scores"):
+        it.check()
+
+
+def test_what_others_put_into_the_folder_of_late_elements(tmp_path: Path) -> None:
+    place = folders(tmp_path)
+    (place.output / "late" / "notes").mkdir(parents=True)
+    with pytest.raises(UsageError, match="late holds notes, which the pipeline did not write"):
+        Switch(place, "scores", "a/totals", ("late",)).check()
+
+
 def test_what_was_built_in_part_is_thrown_away(tmp_path: Path) -> None:
     place = folders(tmp_path)
     fill(place, "old")

@@ -1,26 +1,58 @@
 """Elements in their windows: what came for expired ones is dropped and counted, the rest is combined."""
 
+from dataclasses import dataclass
+
 import polars as pl
 
-from tidegate.engine.columns import ADDED, PANE_TIME, accumulators, keeps_time, pane_time
+from tidegate.engine.columns import (
+    ADDED,
+    PANE_TIME,
+    WINDOWS,
+    accumulators,
+    keeps_time,
+    pane_time,
+    window_bounds,
+)
 from tidegate.engine.frames import ENGINE
 from tidegate.engine.key_groups import with_key_groups
 from tidegate.engine.merging import with_merged_windows
-from tidegate.engine.slices import open_slices
+from tidegate.engine.slices import late_elements, open_slices
 from tidegate.engine.state import partial_schema, places
 from tidegate.expressions import Outcome, row_by_row
 from tidegate.grouping import Grouping
+from tidegate.panes import MOMENT
+from tidegate.sinks.late import WATERMARK, LateSink
+from tidegate.sinks.late import WINDOWS as LATE_WINDOWS
 from tidegate.sources.source import EVENT_TIME
 from tidegate.timestamps import MIN
 from tidegate.windows import END, START, AlignedWindows, PlacedWindows, SlidingWindows
+
+_GIVEN = "__given_"
+"""Where the name of a column begins that holds what another column was before a key took its name."""
+
+
+@dataclass(frozen=True)
+class Combined:
+    """What elements come to.
+
+    Attributes:
+        partials: One row of accumulators for each key and window.
+        dropped: How many times an element was dropped for a window that had expired.
+        late: These elements, as the late sink has them; empty without one.
+    """
+
+    partials: pl.DataFrame
+    dropped: int
+    late: bytes
 
 
 def with_inputs(elements: pl.DataFrame, grouping: Grouping) -> Outcome:
     """The elements with what the grouping derives from each, and with windows that they place."""
     outcome = Outcome(elements)
     if grouping.inputs:
+        inputs = [*grouping.inputs, *_given(grouping)]
         # All at once, so that none sees another.
-        outcome = row_by_row(elements, lambda part: part.with_columns(*grouping.inputs))
+        outcome = row_by_row(elements, lambda part: part.with_columns(*inputs))
     window_fn = grouping.windowing.window_fn
     if isinstance(window_fn, PlacedWindows):
         placed = window_fn.place(outcome.frame, EVENT_TIME)
@@ -30,18 +62,15 @@ def with_inputs(elements: pl.DataFrame, grouping: Grouping) -> Outcome:
 
 def combine_elements(
     elements: pl.DataFrame, grouping: Grouping, watermark: int, behind: int = MIN
-) -> tuple[pl.DataFrame, int]:
+) -> Combined:
     """One row of accumulators for each key and window of these elements.
 
     Args:
         elements: With the grouping's inputs.
         grouping: The grouping.
-        watermark: The watermark before the epoch.
+        watermark: The watermark before the epoch; elements of windows that had expired by then are dropped.
         behind: The same of the grouping behind this one. An element before it gives no pane its event time,
             for the pane would be late there with all that it holds.
-
-    Returns:
-        The partials, and how many times an element was dropped for a window that had expired.
     """
     window_fn = grouping.windowing.window_fn
     if isinstance(window_fn, SlidingWindows):
@@ -52,16 +81,45 @@ def combine_elements(
         )
         # Between two windows there may be times that lie in none.
         inside = sliced.filter(window_fn.count(pl.col(START)) > 0)
-        return open_slices(_combined(inside, grouping), grouping, watermark)
+        kept, dropped = open_slices(_combined(inside, grouping), grouping, watermark)
+        late = b""
+        if dropped and grouping.late:
+            late = _shown(late_elements(inside, grouping, watermark), grouping.late, watermark)
+        return Combined(kept, dropped, late)
     windowed = _windowed(elements, grouping)
-    kept = windowed.filter(grouping.windowing.expiry(pl.col(END)) >= watermark)
+    is_open = grouping.windowing.expiry(pl.col(END)) >= watermark
+    kept = windowed.filter(is_open)
     dropped = windowed.height - kept.height
+    late = b""
+    if dropped and grouping.late:
+        expired = windowed.filter(~is_open).with_columns(pl.lit(1, dtype=pl.Int64).alias(WINDOWS))
+        late = _shown(expired, grouping.late, watermark)
     if keeps_time(grouping):
         timely = (pl.col(END) > watermark) & (pl.col(EVENT_TIME) >= behind)
         kept = kept.with_columns(pl.when(timely).then(EVENT_TIME).alias(PANE_TIME))
     if grouping.windowing.merges:
         kept = with_merged_windows(kept, grouping)
-    return _combined(kept, grouping), dropped
+    return Combined(_combined(kept, grouping), dropped, late)
+
+
+def _given(grouping: Grouping) -> list[pl.Expr]:
+    """The columns that the late sink shows and that keys take the names of, as they are before."""
+    shown = {name for name, _ in grouping.late.columns} if grouping.late else set()
+    replaced = [each.meta.output_name() for each in grouping.derived]
+    return [pl.col(name).alias(f"{_GIVEN}{name}") for name in replaced if name in shown]
+
+
+def _shown(elements: pl.DataFrame, sink: LateSink, watermark: int) -> bytes:
+    """Elements with the expired windows that they came for, as the late sink has them."""
+    found = {name: f"{_GIVEN}{name}" for name, _ in sink.columns}
+    found = {name: given if given in elements.columns else name for name, given in found.items()}
+    rows = elements.select(
+        *(pl.col(found[name]).alias(shown) for name, shown in sink.columns),
+        *window_bounds(),
+        pl.col(WINDOWS).alias(LATE_WINDOWS),
+        pl.lit(watermark, dtype=pl.Int64).cast(MOMENT).alias(WATERMARK),
+    )
+    return sink.encode(rows)
 
 
 def _windowed(elements: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:

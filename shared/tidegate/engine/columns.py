@@ -7,8 +7,19 @@ import polars as pl
 from tidegate.accumulation import ACCUMULATING_AND_RETRACTING
 from tidegate.aggregates import Accumulator
 from tidegate.grouping import Grouping
-from tidegate.panes import EVENT_TIME, IS_LAST, PANE_SCHEMA, TIMING, WINDOW_END, WINDOW_START, Timestamp
+from tidegate.panes import (
+    EVENT_TIME,
+    IS_LAST,
+    MOMENT,
+    PANE_SCHEMA,
+    TIMING,
+    WINDOW_END,
+    WINDOW_START,
+    Timestamp,
+)
 from tidegate.panes import INDEX as PANE_INDEX
+from tidegate.timestamps import MAX, MIN
+from tidegate.windows import END, START
 
 ADDED = "__added"
 """Elements that the epoch added; not stored."""
@@ -30,6 +41,9 @@ TRIGGER = "__trigger"
 
 PANES = "__panes"
 """The panes that the next one takes back: a window's last one, and those of windows that merged into it."""
+
+WINDOWS = "__windows"
+"""For how many sliding windows an element came too late, Int64; not stored."""
 
 SLICE = "__slice"
 """Whether a row of sliding windows' state is a slice, and not a window."""
@@ -68,6 +82,17 @@ def keeps_time(grouping: Grouping) -> bool:
 def pane_time(grouping: Grouping, times: pl.Expr) -> pl.Expr:
     """The event time that counts among several, as an aggregation; nulls do not count."""
     return times.min() if grouping.windowing.timestamp is Timestamp.EARLIEST else times.max()
+
+
+def window_bounds() -> tuple[pl.Expr, pl.Expr]:
+    """A window's start and end as people see them."""
+    # The global window has neither start nor end to show, and the first windows begin before all time.
+    bounded = (pl.col(START) != MIN) | (pl.col(END) != MAX)
+    start = pl.col(START).clip(lower_bound=MIN)
+    return (
+        pl.when(bounded).then(start).cast(MOMENT).alias(WINDOW_START),
+        pl.when(bounded).then(pl.col(END)).cast(MOMENT).alias(WINDOW_END),
+    )
 
 
 def pane_schema(grouping: Grouping) -> dict[str, pl.DataType]:

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from tidegate.engine.columns import INDEX, PANE_TIME, PANES, is_empty, keeps_time, pane_schema, retracts
+from tidegate.engine.columns import (
+    INDEX,
+    PANE_TIME,
+    PANES,
+    is_empty,
+    keeps_time,
+    pane_schema,
+    retracts,
+    window_bounds,
+)
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.frames import ENGINE
 from tidegate.expressions import row_by_row
@@ -20,13 +29,10 @@ from tidegate.panes import (
     MOMENT,
     OP,
     TIMING,
-    WINDOW_END,
-    WINDOW_START,
     Op,
     timing,
 )
 from tidegate.panes import INDEX as PANE_INDEX
-from tidegate.timestamps import MAX, MIN
 from tidegate.windows import END, START
 
 LAST = "__last"
@@ -91,17 +97,13 @@ def emit(fired: pl.DataFrame, grouping: Grouping, times: Times) -> Emission:
 
 
 def _inserts(windows: pl.DataFrame, grouping: Grouping, times: Times) -> pl.DataFrame:
-    # The global window has neither start nor end to show, and the first windows begin before all time.
-    bounded = (pl.col(START) != MIN) | (pl.col(END) != MAX)
-    start = pl.col(START).clip(lower_bound=MIN)
     event_time = pl.col(END) - 1
     if keeps_time(grouping):
         event_time = pl.col(PANE_TIME).fill_null(event_time)
     panes = windows.lazy().select(
         _ROW,
         *grouping.keys,
-        pl.when(bounded).then(start).cast(MOMENT).alias(WINDOW_START),
-        pl.when(bounded).then(pl.col(END)).cast(MOMENT).alias(WINDOW_END),
+        *window_bounds(),
         *(each.result.cast(each.dtype).alias(each.name) for each in grouping.aggregates),
         timing(pl.col(END), times.before, times.after).alias(TIMING),
         pl.col(INDEX).alias(PANE_INDEX),

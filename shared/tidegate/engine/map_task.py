@@ -42,6 +42,7 @@ class MapOutput:
         highest: The highest event time seen, microseconds; None without a valid record.
         counters: Counts of this task.
         marks: The highest mark of each producer, microseconds.
+        late: The elements that were dropped, as the late sink has them.
     """
 
     partials: pl.DataFrame | None
@@ -50,6 +51,7 @@ class MapOutput:
     counters: dict[str, int]
     dead: DeadLetters = field(default_factory=DeadLetters)
     marks: dict[str, int] = field(default_factory=dict)
+    late: bytes = b""
 
 
 def map_epoch(
@@ -74,6 +76,7 @@ def map_epoch(
     counters: Counter[str] = Counter(records=0, elements=0, dropped_late=0)
     highest: int | None = None
     frames = []
+    late: list[bytes] = []
     marks = _marks(plan, objects, slices, now, dead, counters)
     for each in slices:
         if _is_mark(plan, each):
@@ -96,14 +99,16 @@ def map_epoch(
             dead.add_rejected(each.key, records, outcome.rejected)
         counters["elements"] += elements.height
         if plan.grouping:
-            partials, dropped = combine_elements(elements, plan.grouping, watermark, behind)
-            counters["dropped_late"] += dropped
-            frames.append(partials)
+            combined = combine_elements(elements, plan.grouping, watermark, behind)
+            counters["dropped_late"] += combined.dropped
+            frames.append(combined.partials)
+            late.append(combined.late)
         else:
             frames.append(elements.select(name for name in elements.columns if not name.startswith(HIDDEN)))
     counters["dead_letters"] = len(dead)
     if plan.grouping:
-        return MapOutput(combine(frames, plan.grouping), None, highest, dict(counters), dead, marks)
+        partials = combine(frames, plan.grouping)
+        return MapOutput(partials, None, highest, dict(counters), dead, marks, b"".join(late))
     counters["rows"] = sum(frame.height for frame in frames)
     rows = pl.concat(frames) if frames else None
     return MapOutput(None, rows, highest, dict(counters), dead, marks)

@@ -21,11 +21,13 @@ class Regrouped:
 
     Attributes:
         partials: Accumulators for each key and window.
-        counters: Panes that were late for the next grouping.
+        late: Panes that were late for the next grouping, as its late sink has them.
+        counters: Their number.
         dead: Panes that an expression failed on.
     """
 
     partials: pl.DataFrame
+    late: bytes
     counters: dict[str, int]
     dead: DeadLetters
 
@@ -43,5 +45,6 @@ def regroup(panes: pl.DataFrame, grouping: Grouping, watermark: int, behind: int
     outcome = with_inputs(elements, grouping)
     dead = DeadLetters()
     dead.add_rejected_panes(outcome.rejected)
-    partials, dropped = combine_elements(outcome.frame, grouping, watermark, behind)
-    return Regrouped(partials, {"dropped_late": dropped, "dead_letters": len(dead)}, dead)
+    combined = combine_elements(outcome.frame, grouping, watermark, behind)
+    counters = {"dropped_late": combined.dropped, "dead_letters": len(dead)}
+    return Regrouped(combined.partials, combined.late, counters, dead)

@@ -10,7 +10,16 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from tidegate.accumulation import DISCARDING
-from tidegate.engine.columns import ADDED, INDEX, PANE_TIME, SLICE, accumulators, keeps_time, pane_time
+from tidegate.engine.columns import (
+    ADDED,
+    INDEX,
+    PANE_TIME,
+    SLICE,
+    WINDOWS,
+    accumulators,
+    keeps_time,
+    pane_time,
+)
 from tidegate.engine.frames import ENGINE
 from tidegate.engine.key_groups import GROUP
 from tidegate.engine.merging import KEY, by_key, with_key_numbers
@@ -26,7 +35,7 @@ from tidegate.engine.state import (
 from tidegate.grouping import Grouping
 from tidegate.limits import SLICES_AT_ONCE
 from tidegate.timestamps import MAX
-from tidegate.windows import START, SlidingWindows
+from tidegate.windows import END, START, SlidingWindows
 
 _MARK = "__mark"
 _WINDOW = "__window"
@@ -43,19 +52,46 @@ def open_slices(partials: pl.DataFrame, grouping: Grouping, watermark: int) -> t
     Returns:
         The slices, and how many times an element was dropped for a window that had expired.
     """
-    window_fn = _window_fn(grouping)
-    last, count = window_fn.last(pl.col(START)), window_fn.count(pl.col(START))
-    if watermark == MAX:
-        expired = count
-    else:
-        first = last - (count - 1) * window_fn.period
-        # Windows that begin before this moment had expired.
-        moment = watermark - grouping.windowing.allowed_lateness - window_fn.length
-        expired = (-((first - moment) // window_fn.period)).clip(0, count)
+    _, expired, count = _expired(grouping, watermark)
     counted = partials.with_columns(expired.alias(_MARK), count.alias(_WINDOW))
     dropped = counted.select((pl.col(ADDED) * pl.col(_MARK)).sum()).item()
     kept = counted.filter(pl.col(_MARK) < pl.col(_WINDOW)).drop(_MARK, _WINDOW)
     return kept, int(dropped)
+
+
+def late_elements(elements: pl.DataFrame, grouping: Grouping, watermark: int) -> pl.DataFrame:
+    """The elements that came too late for windows, with the number of these and where they lie.
+
+    An element's windows expire one after the other, so those that had are a row of them: `START` becomes the
+    start of the first one, `END` the end of the last one.
+
+    Args:
+        elements: With the start of their slice.
+        grouping: The grouping.
+        watermark: The watermark before the epoch.
+    """
+    window_fn = _window_fn(grouping)
+    first, expired, _ = _expired(grouping, watermark)
+    last = pl.col(START) + (pl.col(WINDOWS) - 1) * window_fn.period
+    return (
+        elements.lazy()
+        .with_columns(first.alias(START), expired.alias(WINDOWS))
+        .filter(pl.col(WINDOWS) > 0)
+        .with_columns(window_fn.end(last).alias(END))
+        .collect(engine=ENGINE)
+    )
+
+
+def _expired(grouping: Grouping, watermark: int) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+    """Of slices the start of the first window, how many windows had expired, and how many there are."""
+    window_fn = _window_fn(grouping)
+    count = window_fn.count(pl.col(START))
+    first = window_fn.last(pl.col(START)) - (count - 1) * window_fn.period
+    if watermark == MAX:
+        return first, count, count
+    # Windows that begin before this moment had expired.
+    moment = watermark - grouping.windowing.allowed_lateness - window_fn.length
+    return first, (-((first - moment) // window_fn.period)).clip(0, count), count
 
 
 def join_epoch(

@@ -8,8 +8,8 @@ Of the store of state, below the pipeline's name:
     history/<n>.json                            a swept epoch's record create-only
     data/<n>/<stage>-<task>-<attempt>-<what>    what tasks write      unique for each attempt
 
-Of the store of output: `<sink>/epoch-<n>-<task>.<format>`, and for what could not be processed
-`dead-letters/<pipeline>/epoch-<n>-<stage>-<task>.json`.
+Of the store of output: `<sink>/epoch-<n>-<task>.<format>`, also for a late sink, and for what could not be
+processed `dead-letters/<pipeline>/epoch-<n>-<stage>-<task>.json`.
 """
 
 import hashlib

@@ -5,7 +5,7 @@ then claims the task by creating its result; the first claim wins. Output appear
 after the claim, and from the bytes that the winner staged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -32,6 +32,7 @@ from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.outline import stage_name
 from tidegate.plan import Plan
 from tidegate.references import KeyRange, ObjectRef, Piece, Segment
+from tidegate.sinks.late import KIND
 from tidegate.stores.ports import Objects
 from tidegate.timestamps import MAX, MIN
 
@@ -102,11 +103,16 @@ def _publish(stores: TaskStores, result: TaskResult, at_hand: dict[str, bytes]) 
 
 @dataclass
 class _Reduced:
-    """What a reduce stage did for a range: rows for the sink, or partials for the next stage."""
+    """What a reduce stage did for a range: rows for the sink, or partials for the next stage.
+
+    Attributes:
+        late: What was late for the next stage, as its late sink has it.
+    """
 
     state: ReduceOutput
     rows: pl.DataFrame | None
     partials: pl.DataFrame | None
+    late: bytes
     counters: dict[str, int]
     dead: DeadLetters
 
@@ -131,7 +137,7 @@ class _Attempt:
             counters=mapped.counters,
             shuffle=shuffle,
             pieces=pieces,
-            outputs=self._outputs(mapped.rows, mapped.dead),
+            outputs=self._outputs(mapped.rows, mapped.dead, {0: mapped.late}),
             **self._stated(mapped),
         )
 
@@ -161,7 +167,7 @@ class _Attempt:
             segments=self._segments(number, wanted, done.state),
             shuffle=shuffle,
             pieces=pieces,
-            outputs=self._outputs(done.rows, done.dead),
+            outputs=self._outputs(done.rows, done.dead, {number: done.late}),
         )
 
     def epoch(self) -> TaskResult:
@@ -169,6 +175,7 @@ class _Attempt:
         mapped = self._read(range(len(self.record.inputs)))
         stated = self._stated(mapped)
         counters, dead, rows = mapped.counters, mapped.dead, mapped.rows
+        late = {0: mapped.late}
         segments: tuple[Segment, ...] = ()
         partials, passed = mapped.partials, self._frontier([self._result(counters={}, **stated)])
         changed = False
@@ -181,6 +188,7 @@ class _Attempt:
                 done = self._reduced(number, wanted, [] if partials is None else [partials], times)
                 counters = _add(counters, done.counters)
                 dead.entries += done.dead.entries
+                late[number] = done.late
                 left, partials, rows = self._segments(number, wanted, done.state), done.partials, done.rows
             else:
                 partials = rows = None
@@ -191,7 +199,7 @@ class _Attempt:
             counters=counters,
             segments=segments if changed else (),
             unchanged=not changed,
-            outputs=self._outputs(rows, dead),
+            outputs=self._outputs(rows, dead, late),
             **stated,
         )
 
@@ -206,14 +214,14 @@ class _Attempt:
         state = read_segments(self.stores.state, segments, wanted, stage.reduce)
         reduced = reduce_epoch(stage, stage.reduce, state, partials, times)
         if stage.combine is None:
-            return _Reduced(reduced, reduced.rows, None, reduced.counters, reduced.dead)
+            return _Reduced(reduced, reduced.rows, None, b"", reduced.counters, reduced.dead)
         before = watermark_before(self.previous, number + 1)
         again = regroup(reduced.rows, stage.combine, before, self._before(number + 2))
         dead = reduced.dead
         dead.entries += again.dead.entries
         # What the pipeline gives is counted, and not the panes on their way.
         counters = {name: n for name, n in reduced.counters.items() if not name.startswith("panes_")}
-        return _Reduced(reduced, None, again.partials, _add(counters, again.counters), dead)
+        return _Reduced(reduced, None, again.partials, again.late, _add(counters, again.counters), dead)
 
     def _shuffled(self, partials: pl.DataFrame | None) -> tuple[str, tuple[Piece, ...]]:
         """Stores what a task combined for the next stage: the object's key and its pieces."""
@@ -313,13 +321,28 @@ class _Attempt:
             ),
         )
 
-    def _outputs(self, rows: pl.DataFrame | None, dead: DeadLetters) -> tuple[Published, ...]:
+    def _outputs(
+        self, rows: pl.DataFrame | None, dead: DeadLetters, late: Mapping[int, bytes]
+    ) -> tuple[Published, ...]:
+        """What the task publishes.
+
+        Args:
+            rows: For the sink.
+            dead: Dead letters.
+            late: What was late for the grouping behind a stage, by the number of the stage.
+        """
         outputs = []
         if rows is not None and rows.height:
             sink = self.plan.sink
             staged = self._put(f"output.{sink.kind}", sink.encode(rows), keep=True)
             name = paths.output(sink.prefix, self.record.epoch, self.task.number, sink.kind)
             outputs.append(Published(name, staged))
+        for number, lines in late.items():
+            combine = self.plan.stages[number].combine
+            if lines and combine and combine.late:
+                staged = self._put(f"late-{number}.{KIND}", lines, keep=True)
+                name = paths.output(combine.late.prefix, self.record.epoch, self.task.number, KIND)
+                outputs.append(Published(name, staged))
         if len(dead):
             staged = self._put("dead-letters.json", dead.encode(), keep=True)
             name = paths.dead_letters(self.plan.name, self.record.epoch, self.task.stage, self.task.number)

@@ -97,7 +97,8 @@ class Folders:
             UsageError: Output or state lies in the folder that the source reads.
         """
         source = self.input / outline.prefix
-        for folder in (self.output / outline.sink, self.state):
+        written = (outline.sink, *outline.late)
+        for folder in (*(self.output / each for each in written), self.state):
             if folder.is_relative_to(source):
                 raise UsageError(f"{folder} lies in {source}, which the pipeline reads; give another folder")
 
@@ -114,7 +115,7 @@ class Folders:
     def clear_unfinished(self, outline: Outline) -> None:
         """Removes what killed writers left half-written; only while this run alone has the folders."""
         LocalObjects(self.state).clear_unfinished(outline.pipeline)
-        for folder in (outline.sink, DEAD_LETTERS):
+        for folder in (outline.sink, *outline.late, DEAD_LETTERS):
             LocalObjects(self.output).clear_unfinished(folder)
 
 

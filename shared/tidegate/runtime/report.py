@@ -88,6 +88,9 @@ def summary(
             f"({counters['records'] / seconds:,.0f} records a second)"
         )
         rows += _panes(counters) if outline.shuffles else [("rows", f"{counters['rows']:,}")]
+        if counters["dropped_late"] and outline.late:
+            places = ", ".join(str(folders.output / each) for each in outline.late)
+            rows.append(("late", f"what came too late is in {places}"))
         rows.append(("output", str(folders.output / outline.sink)))
     else:
         title = f"{outline.pipeline}: nothing new; output in {folders.output / outline.sink}"

@@ -10,7 +10,8 @@ small file in the state folder says how far it is:
 So the one moment that decides is when that file is replaced, and no crash leaves anything in between. The
 old folders are kept in `OUTPUT.before-replay` and `STATE.before-replay` until the user removes them.
 
-Only the folders of one pipeline change place: its sink's, that of its dead letters, and that of its state.
+Only the folders of one pipeline change place: its sink's, those of late elements, that of its dead letters,
+and that of its state.
 """
 
 import os
@@ -46,16 +47,18 @@ class Switch:
         folders: Those in use; locked by the caller.
         pipeline: The pipeline's name.
         sink: The prefix of its output.
+        late: The prefixes of its late elements.
     """
 
     folders: Folders
     pipeline: str
     sink: str
+    late: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, folders: Folders, outline: Outline) -> "Switch":
         """The switch of a pipeline in these folders."""
-        return cls(folders, outline.pipeline, outline.sink)
+        return cls(folders, outline.pipeline, outline.sink, outline.late)
 
     @property
     def built(self) -> Folders:
@@ -71,8 +74,9 @@ class Switch:
         """Refuses a place in which output and state cannot be switched; before anything is built.
 
         Raises:
-            UsageError: What an earlier replay replaced is still kept; the sink's folder holds other files;
-                a folder of the replay's is somebody else's, or lies on another file system.
+            UsageError: What an earlier replay replaced is still kept; the sink's folder or that of late
+                elements holds other files; a folder of the replay's is somebody else's, or lies on another
+                file system.
         """
         kept = [str(each) for each in self._places(self.kept) if each.exists()]
         if kept:
@@ -80,13 +84,13 @@ class Switch:
                 f"what an earlier replay replaced is still kept in {', '.join(kept)}; remove it, or move it "
                 "elsewhere, when you need it no more"
             )
-        sink = self.folders.output / self.sink
-        for path in sorted(sink.iterdir() if sink.is_dir() else ()):
-            if not _OURS.fullmatch(path.name):
-                raise UsageError(
-                    f"{sink} holds {path.name}, which the pipeline did not write and a replay would take "
-                    "away with the old panes; move it elsewhere, or give the pipeline a sink of its own"
-                )
+        for sink in (self.folders.output / each for each in (self.sink, *self.late)):
+            for path in sorted(sink.iterdir() if sink.is_dir() else ()):
+                if not _OURS.fullmatch(path.name):
+                    raise UsageError(
+                        f"{sink} holds {path.name}, which the pipeline did not write and a replay would take "
+                        "away with the old panes; move it elsewhere, or give the pipeline a sink of its own"
+                    )
         for current, built in zip(self._places(self.folders), self._places(self.built), strict=True):
             if built.exists():
                 raise UsageError(f"{built} is there already, and a replay builds there; move it elsewhere")
@@ -136,8 +140,9 @@ class Switch:
     def _clear(self) -> None:
         """Removes the folders that are empty now."""
         (self.built.state / LOCK).unlink(missing_ok=True)
-        dead_letters = self.folders.output / DEAD_LETTERS / self.pipeline
-        places = [dead_letters, *(each.parent for each in self._places(self.built))]
+        # Of what is only there if there was something: an empty folder would look as if there were some.
+        unusual = [*(self.folders.output / each for each in self.late), self._dead_letters(self.folders)]
+        places = [*unusual, *(each.parent for each in self._places(self.built))]
         for place in places:
             for folder in (place, *place.parents):
                 if folder in (self.folders.output, self.folders.output.parent, self.folders.state.parent):
@@ -146,13 +151,16 @@ class Switch:
                     # Only where it is empty: another replay may be building beside this one.
                     folder.rmdir()
 
-    def _places(self, folders: Folders) -> tuple[Path, Path, Path]:
-        """The sink's folder, that of the dead letters, and that of the state, which comes last."""
+    def _places(self, folders: Folders) -> tuple[Path, ...]:
+        """The sink's folder, those of late elements and dead letters, and that of the state as the last."""
         return (
-            folders.output / self.sink,
-            folders.output / DEAD_LETTERS / self.pipeline,
+            *(folders.output / each for each in (self.sink, *self.late)),
+            self._dead_letters(folders),
             folders.state / self.pipeline,
         )
+
+    def _dead_letters(self, folders: Folders) -> Path:
+        return folders.output / DEAD_LETTERS / self.pipeline
 
     @property
     def _file(self) -> Path:
@@ -161,7 +169,8 @@ class Switch:
     def _write(self, stage: str) -> None:
         # Relative, so that the folders may be moved together.
         output = os.path.relpath(self.folders.output, self.folders.state)
-        data = documents.encode(KIND, {"stage": stage, "output": output, "sink": self.sink})
+        body = {"stage": stage, "output": output, "sink": self.sink, "late": list(self.late)}
+        data = documents.encode(KIND, body)
         unfinished = self._file.with_suffix(".tmp")
         with unfinished.open("wb") as file:
             file.write(data)
@@ -190,7 +199,9 @@ def settle(folders: Folders, pipeline: str) -> Switch | None:
     body = documents.decode(KIND, str(file), file.read_bytes())
     # The output of the run that began it, whatever this one was given.
     output = Path(os.path.normpath(folders.state / body["output"]))
-    switch = Switch(Folders(folders.input, output, folders.state), pipeline, body["sink"])
+    place = Folders(folders.input, output, folders.state)
+    # A replay that version 0.1.0 began has no late elements.
+    switch = Switch(place, pipeline, body["sink"], tuple(body.get("late", ())))
     if body["stage"] == "building":
         switch.abandon()
         return None

@@ -24,18 +24,23 @@ class Sink:
     kind: str
     prefix: str
 
-    def check(self, schema: Mapping[str, pl.DataType]) -> None:
+    def check(self, schema: Mapping[str, pl.DataType], step: str = "") -> None:
         """Refuses columns that the format cannot hold.
+
+        Args:
+            schema: The columns.
+            step: The step that messages name, if it is not the sink itself.
 
         Raises:
             PipelineError: There is one.
         """
         for name, dtype in schema.items():
             if self.kind == "json" and "Binary" in str(dtype):
+                other = "Use" if step else "Use write_parquet, or"
                 raise PipelineError(
-                    f"write_json({self.prefix!r})",
+                    step or f"write_json({self.prefix!r})",
                     f"{name} is a {dtype}, and JSON has no bytes",
-                    f"Use write_parquet, or text such as pl.col({name!r}).bin.encode('base64').",
+                    f"{other} text such as pl.col({name!r}).bin.encode('base64').",
                 )
 
     def encode(self, rows: pl.DataFrame) -> bytes:

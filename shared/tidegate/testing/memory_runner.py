@@ -95,6 +95,12 @@ class MemoryRunner:
         sink = f"{self._plan.sink.prefix}/"
         return [self._stores.output.get(name) for name in manifest.outputs if name.startswith(sink)]
 
+    def late(self, manifest: Manifest) -> list[dict[str, Any]]:
+        """The late elements that an epoch wrote, in order."""
+        folders = tuple(f"{each.prefix}/" for each in self._plan.late_sinks)
+        names = [name for name in manifest.outputs if name.startswith(folders)]
+        return [json.loads(line) for name in names for line in self._stores.output.get(name).splitlines()]
+
     def dead_letters(self) -> list[dict[str, Any]]:
         """All dead letters so far: `file`, `line`, `reason` and `text`."""
         return [

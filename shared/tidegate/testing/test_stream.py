@@ -57,6 +57,7 @@ NOW = datetime(2026, 1, 1, tzinfo=EPOCH.tzinfo)
 """Processing time at first, unless it is given."""
 
 _PREFIX = "events"
+_PANES = "test-stream-panes"
 _ANYTHING_AHEAD = duration_text(MAX - MIN)
 """Elements and watermarks may lie anywhere in event time, however far from the clock."""
 
@@ -104,12 +105,20 @@ class Panes(list[Pane]):
 
     Attributes:
         dropped: Elements that were dropped, for they came too late or after their window had closed.
+        late: What the late sinks were given of them, each as the line of JSON says it.
         dead_letters: Records that could not be processed: each with `file`, `line`, `reason` and `text`.
     """
 
-    def __init__(self, panes: Iterable[Pane], dropped: int, dead_letters: list[dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        panes: Iterable[Pane],
+        dropped: int,
+        late: list[dict[str, Any]],
+        dead_letters: list[dict[str, Any]],
+    ) -> None:
         super().__init__(panes)
         self.dropped = dropped
+        self.late = late
         self.dead_letters = dead_letters
 
 
@@ -252,10 +261,11 @@ class TestStream:
                 f"the function gave {type(stream).__name__}, not the stream of panes that agg gives",
                 "Return .window(...).group_by(...).agg(...), and no sink behind it.",
             )
-        output = stream.write_parquet("panes")
-        plan = compile_plan(Pipeline("test-stream", Output(output.stream, _PaneSink("parquet", "panes"))))
+        output = stream.write_parquet(_PANES)
+        plan = compile_plan(Pipeline("test-stream", Output(output.stream, _PaneSink("parquet", _PANES))))
         runner = MemoryRunner(plan, self._start)
         panes: list[Pane] = []
+        late: list[dict[str, Any]] = []
         keys = [name for name in stream.shuffles[-1].grouping.keys if name in stream.schema]
         for step, action in enumerate(self._actions):
             runner.clock.moment = action.now
@@ -264,8 +274,9 @@ class TestStream:
                 for data in runner.outputs(manifest):
                     rows = pl.read_parquet(BytesIO(data)).rows(named=True)
                     panes += [_pane(row, keys, step) for row in rows]
+                late += runner.late(manifest)
         dropped = sum(number for name, number in runner.totals.items() if name.startswith("dropped_"))
-        return Panes(panes, dropped, runner.dead_letters())
+        return Panes(panes, dropped, late, runner.dead_letters())
 
     def _step(self, verb: str) -> str:
         step = f"TestStream, action {len(self._actions)} ({verb})"
