@@ -10,13 +10,14 @@ import pytest
 
 import tidegate as tg
 from tests.oracle.driver import World, many_tasks
+from tidegate.pipeline import GroupedStream
 from tidegate.plan import compile_plan
 
 Row = dict[str, Any]
 SCHEMA = {"k": pl.String, "v": pl.Int64, "s": pl.String, "at": pl.Datetime("us")}
 
 
-def grouped(schema: Any = None) -> tg.pipeline.GroupedStream:
+def grouped(schema: Any = None) -> GroupedStream:
     events = tg.read_json("events", schema=schema or SCHEMA, event_time="at", watermark=tg.BoundedDelay("0s"))
     return events.window(tg.FixedWindows("10s")).accumulate(tg.ACCUMULATING).group_by("k")
 

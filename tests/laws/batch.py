@@ -19,14 +19,16 @@ Batch = Callable[[Sequence[Element]], Any]
 
 
 def order(value: Any) -> Any:
-    """What sorts as the engine does: nulls first, NaN last."""
+    """What sorts and compares as in the engine: nulls first, NaN last, one zero."""
     if isinstance(value, dict):
         return (1, [order(value[name]) for name in sorted(value)])
     if isinstance(value, list):
         return (1, [order(each) for each in value])
     if value is None:
         return (0, 0)
-    return (2, 0) if is_nan(value) else (1, value)
+    if isinstance(value, float):
+        return (2, 0) if is_nan(value) else (1, value or 0.0)
+    return (1, value)
 
 
 def is_nan(value: Any) -> bool:
@@ -97,7 +99,7 @@ def last(elements: Sequence[Element]) -> Any:
 
 
 def distinct(elements: Sequence[Element]) -> int:
-    return len({repr(order(each if each != 0 else abs(each))) for each in values(elements)})
+    return len({repr(order(each)) for each in values(elements)})
 
 
 def quantile(elements: Sequence[Element], q: float, interpolation: str) -> float | None:

@@ -10,6 +10,7 @@ import polars as pl
 import tidegate as tg
 from tests.laws import batch
 from tests.laws.batch import Batch
+from tidegate.aggregates import Aggregate
 
 INTEGERS = (pl.Int8(), pl.Int32(), pl.Int64(), pl.UInt8(), pl.UInt64())
 FLOATS = (pl.Float32(), pl.Float64())
@@ -17,7 +18,11 @@ DECIMAL = pl.Decimal(20, 2)
 NUMBERS = (*INTEGERS, *FLOATS, DECIMAL, pl.Boolean())
 TIMES = (pl.Date(), pl.Datetime("ms"), pl.Datetime("us", "UTC"), pl.Duration("us"), pl.Time())
 COMPARABLE = (pl.Int64(), *FLOATS, DECIMAL, pl.Boolean(), pl.String(), pl.Enum(["a", "b", "c"]), *TIMES)
-NESTED = (pl.Struct({"a": pl.Int64(), "b": pl.String()}), pl.List(pl.Int16()))
+NESTED = (
+    pl.Struct({"a": pl.Int64(), "b": pl.String()}),
+    pl.Struct({"f": pl.Float64()}),
+    pl.List(pl.Float32()),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +38,7 @@ class Case:
     """
 
     verb: str
-    aggregate: tg.aggregates.Aggregate
+    aggregate: Aggregate
     dtypes: Sequence[pl.DataType]
     batch: Batch
     within: float = 0.0

@@ -47,6 +47,8 @@ def values(dtype: pl.DataType, *, sums: bool) -> st.SearchStrategy[Any]:
         return st.integers(low, high) | st.sampled_from([low, high])
     if isinstance(dtype, pl.Enum):
         return st.sampled_from(dtype.categories.to_list())
+    if dtype == pl.Struct({"f": pl.Float64()}):
+        return st.fixed_dictionaries({"f": st.none() | values(pl.Float64(), sums=True)})
     if isinstance(dtype, pl.Struct):
         return st.fixed_dictionaries({"a": st.none() | st.integers(0, 2), "b": st.text("äb", max_size=1)})
     return {
@@ -59,7 +61,7 @@ def values(dtype: pl.DataType, *, sums: bool) -> st.SearchStrategy[Any]:
         pl.Datetime("us", "UTC"): st.datetimes(timezones=st.just(UTC)),
         pl.Duration("us"): st.timedeltas(-timedelta(9_999), timedelta(9_999)),
         pl.Time(): st.times(),
-        pl.List(pl.Int16()): st.lists(st.integers(-2, 2), max_size=2),
+        pl.List(pl.Float32()): st.lists(st.sampled_from([math.nan, 0.0, -0.0, 1.5]), max_size=2),
     }[dtype]
 
 
@@ -158,6 +160,8 @@ def test_any_split_in_any_order_means_the_same(case: Case, dtype: pl.DataType, d
     ]
     for way in ways:
         assert dtype in case.rounded or way.equals(whole)
+        # Whose zero has another sign is equal, but not the same: only the extremes do not tell zeros apart.
+        assert dtype in case.rounded or case.verb in ("min", "max") or str(way.rows()) == str(whole.rows())
         assert_means(case, bound, results(bound, way), rows)
     assert_means(case, bound, results(bound, whole), rows)
     # the same inputs in the same order give the same bytes

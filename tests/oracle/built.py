@@ -82,9 +82,11 @@ def engine_windows(spec: WindowSpec) -> WindowFn:
 
 
 def pipeline(
-    program: Program, before: Callable[[tg.Stream], tg.Stream] = lambda stream: stream
+    program: Program,
+    before: Callable[[tg.Stream], tg.Stream] = lambda stream: stream,
+    after: Callable[[tg.Stream], tg.Stream] = lambda stream: stream,
 ) -> tg.Pipeline:
-    """The engine's pipeline for a program, with steps before its window."""
+    """The engine's pipeline for a program, with steps before its window and behind its panes."""
     events = tg.read_json(
         "events", schema=SCHEMA, event_time="at", watermark=tg.BoundedDelay(f"{program.delay}us")
     )
@@ -100,7 +102,7 @@ def pipeline(
         .group_by(*program.keys)
         .agg(**{name: ENGINE_AGGREGATES[name] for name in program.aggregates})
     )
-    return tg.Pipeline("oracle", Output(stream, PaneSink("json", "panes")))
+    return tg.Pipeline("oracle", Output(after(stream), PaneSink("json", "panes")))
 
 
 class PaneSink(Sink):

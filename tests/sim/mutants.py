@@ -29,10 +29,11 @@ from tidegate.epochs.machine import Coordinator, Event
 from tidegate.epochs.result import TaskResult, result_key
 from tidegate.errors import ConditionFailed, ObjectNotFound
 from tidegate.outline import Outline
+from tidegate.pipeline import Stream
 from tidegate.references import KeyRange, ObjectRef, Segment
 from tidegate.runtime import control_plane
 from tidegate.stores.ports import ANYTHING, Delete, Put, Row
-from tidegate.testing.simulation.ports import SimulatedObjects, SimulatedTable
+from tidegate.testing.simulation.ports import SimulatedAlarms, SimulatedObjects, SimulatedTable
 
 FOUND = Path(__file__).with_name("mutants.txt")
 
@@ -244,6 +245,24 @@ def whoever_stands_by_counts_as_alive() -> Iterator[None]:
         original(replace(self, start=lambda name: self.start(name) or True))
 
     with patch.object(control_plane.ControlPlane, "wake", wake):
+        yield
+
+
+@mutant
+def nobody_sets_the_alarm() -> Iterator[None]:
+    with patch.object(SimulatedAlarms, "set", lambda self, moment, now: None):
+        yield
+
+
+@mutant
+def an_alarm_that_came_too_early_is_not_set_again() -> Iterator[None]:
+    with patch.object(lease, "ring", lambda table, alarm: None):
+        yield
+
+
+@mutant
+def the_second_grouping_takes_nothing_back() -> Iterator[None]:
+    with patch.object(Stream, "sign", None):
         yield
 
 

@@ -13,7 +13,7 @@ import polars as pl
 import yaml
 
 import tidegate as tg
-from tests.oracle.built import SCHEMA, pipeline
+from tests.oracle.built import SCHEMA, engine_trigger, pipeline
 from tests.oracle.draws import buildable
 from tests.oracle.naive import Program
 from tests.oracle.naive_aggregates import AGGREGATES
@@ -42,11 +42,13 @@ class Case:
 
     Attributes:
         program: What the pipeline does, in the words of the naive implementation; None if it groups nothing.
+        regrouped: Whether the panes of the program are grouped again, by `again`.
         scenario: What is deployed and what arrives.
     """
 
     program: Program | None
     scenario: Scenario
+    regrouped: bool = False
 
 
 def draw_program(chance: Random) -> Program:
@@ -168,7 +170,7 @@ def draw_case(seed: str) -> Case:
     settings, uploads = draw_settings(chance), tuple(draw_uploads(chance))
     flush = {"k": "flush", "n": 7, "v": 1, "f": 0.0, "s": "", "at": FLUSH_AT + 1}
     last = Upload(0, "events/flush.json", encode([flush]))
-    kind = chance.choice(("narrow", "fickle", *["grouped"] * 8))
+    kind = chance.choice(("narrow", "fickle", "regrouped", "regrouped", *["grouped"] * 8))
     if kind == "narrow":
         plan, other = compiled(narrow(0)), compiled(narrow(1))
         return Case(None, Scenario(plan, plan, other, settings, uploads, last))
@@ -180,8 +182,37 @@ def draw_case(seed: str) -> Case:
         program, changed = replace(program, **fixed), replace(changed, **fixed)  # type: ignore[arg-type]
         plan, other = (compile_plan(pipeline(each, fickle())) for each in (program, changed))
         return Case(program, Scenario(plan, plan, other, settings, uploads, last, repeatable=False))
-    again = compile_plan(pipeline(program))
-    return Case(program, Scenario(grouped(program), again, grouped(changed), settings, uploads, last))
+    if kind == "regrouped":
+        program = replace(program, **REGROUPED, windows=("fixed", chance.choice(SIZES) * SECOND, 0))
+        behind = again(draw_trigger(chance, 1))
+        plan, rebuilt = (compile_plan(pipeline(program, after=behind)) for _ in range(2))
+        other = compile_plan(pipeline(replace(program, delay=program.delay + SECOND), after=behind))
+        scenario = Scenario(plan, rebuilt, other, settings, uploads, last)
+        return Case(program, scenario, regrouped=True)
+    rebuilt = compile_plan(pipeline(program))
+    return Case(program, Scenario(grouped(program), rebuilt, grouped(changed), settings, uploads, last))
+
+
+REGROUPED: dict[str, Any] = {
+    "keys": ("k", "n"),
+    "aggregates": ("number", "total"),
+    "accumulation": Accumulation.ACCUMULATING_AND_RETRACTING.value,
+    "lateness": LATENESS[-1],
+    "timestamp": "end_of_window",
+}
+"""What programs have whose panes are grouped again; each of them takes back the one before it."""
+
+
+def again(trigger: Spec) -> Callable[[Stream], Stream]:
+    """Of the totals of each key and window those above 0, by `k` and minute: number, sum and highest."""
+
+    def behind(panes: Stream) -> Stream:
+        windows = panes.filter(pl.col("total") > 0).window(tg.FixedWindows("1m"), allowed_lateness="20h")
+        triggered = windows.trigger(engine_trigger(trigger), allow_unsafe_trigger=True)
+        table = triggered.accumulate(tg.ACCUMULATING_AND_RETRACTING).group_by("k")
+        return table.agg(totals=tg.count(), points=tg.sum("total"), highest=tg.max("total"))
+
+    return behind
 
 
 @cache

@@ -184,11 +184,22 @@ def expression(column: Input) -> pl.Expr:
 
 
 def canonical(value: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """The value with one form for equal ones: of the two zeros the positive, one NaN."""
+    """The value with one form for equal ones: of the two zeros the positive, one NaN, also inside of it."""
+    if isinstance(dtype, pl.Struct):
+        fields = pl.Schema(dtype.to_schema())
+        parts = [canonical(value.struct.field(name), each).alias(name) for name, each in fields.items()]
+        return pl.when(value.is_not_null()).then(pl.struct(parts)) if _has_floats(dtype) else value
+    if isinstance(dtype, pl.List):
+        (inner,) = pl.Schema({"item": dtype.inner}).values()
+        return value.list.eval(canonical(pl.element(), inner)) if _has_floats(dtype) else value
     if not dtype.is_float():
         return value
     nan, zero = pl.lit(float("nan"), dtype=dtype), pl.lit(0.0, dtype=dtype)
     return pl.when(value.is_nan()).then(nan).when(value == 0).then(zero).otherwise(value)
+
+
+def _has_floats(dtype: pl.DataType) -> bool:
+    return "Float" in str(dtype)
 
 
 def _label(name: str, verb: str) -> str:

@@ -13,6 +13,7 @@ from tidegate.epochs.result import TaskResult, result_key, tasks_of
 from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.limits import LEASE
+from tidegate.outline import stage_name
 from tidegate.references import checksum
 from tidegate.stores.ports import ObjectInfo
 from tidegate.testing.simulation.cloud import Cloud
@@ -226,11 +227,11 @@ class Watch:
             cloud.universe.violated(f"epoch {record.epoch} was not frozen on top of epoch {record.epoch - 1}")
         state, output = _without_results(cloud.state), Archive(Bucket("output"))
         stores = TaskStores(Archive(cloud.input), state, output)
-        stages = (
-            (("epoch", 1),)
-            if record.layout.small
-            else (("map", len(record.layout.slices)), ("reduce", len(record.layout.ranges)))
-        )
+        layout = record.layout
+        stages = [(stage_name(0), len(layout.slices))]
+        stages += [(stage_name(1 + number), len(layout.ranges)) for number in range(layout.shuffles)]
+        if layout.small:
+            stages = [("epoch", 1)]
         results: list[TaskResult] = []
         for stage, count in stages:
             for task in tasks_of(record.epoch, stage, count):
