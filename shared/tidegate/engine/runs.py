@@ -3,8 +3,8 @@
 Slices lie in cells of a grid. A run of level `k` holds the slices of `2^k` cells of a key, beginning at a
 multiple of `2^k`: two runs of a level make one of the next. A window of `n` cells is made of at most
 `2 log2 n` runs, none of which reaches beyond it (the segment tree of Bentley, "Algorithms for Klee's
-rectangle problems", 1977; FlatFAT, Tangwongsan et al., VLDB 2015, keeps one for sliding windows). So merging has to be
-associative and nothing else, and what is merged with what follows from the grid alone.
+rectangle problems", 1977; FlatFAT, Tangwongsan et al., VLDB 2015, keeps one for sliding windows). So merging
+has to be associative and nothing else, and what is merged with what follows from the grid alone.
 """
 
 from collections.abc import Mapping
