@@ -173,7 +173,7 @@ def cuts(draw: st.DrawFn, program: Program) -> Cut:
     base = ZONES[program.windows[2]] * SECOND if program.windows[0] == "calendar" else 0
     pace = draw(st.sampled_from([3, 0, 1, 6, 12])) * unit
     arrivals: list[list[list[Row]]] = []
-    for group in draw(st.lists(st.one_of(FILES, FILES, FILES, st.just(())), min_size=2, max_size=5)):
+    for group in draw(st.lists(st.one_of(FILES, FILES, FILES, st.just(())), min_size=2, max_size=4)):
         first = base + (len(arrivals) - 2) * pace - 4 * unit
         arrivals.append([[row(number, first, unit) for number in numbers] for numbers in group])
     steps = draw(st.lists(st.sampled_from([0, 0, 1, 3, 7, 30, -2]), max_size=10))
@@ -186,13 +186,13 @@ def cuts(draw: st.DrawFn, program: Program) -> Cut:
 
 FAN_OUT = st.builds(
     Limits,
-    files=st.integers(1, 4),
+    files=st.sampled_from([100, 2, 1]),
     small=st.sampled_from([0, 200]),
     tasks=st.integers(1, 4),
     task_bytes=st.sampled_from([1, 100, 1_000]),
 )
-ONE_CALL = st.builds(Limits, files=st.integers(1, 4))
-LIMITS = st.one_of(ONE_CALL, ONE_CALL, FAN_OUT)
+ONE_CALL = st.builds(Limits, files=st.sampled_from([100, 2, 1]))
+LIMITS = st.one_of(ONE_CALL, ONE_CALL, ONE_CALL, FAN_OUT)
 """Mostly one task does all of an epoch, for the sake of time."""
 
 
@@ -206,7 +206,7 @@ def cases(draw: st.DrawFn) -> tuple[Program, Cut]:
     delay = draw(st.sampled_from([50, 5, 12])) * SECOND
     program = replace(program, keys=(), windows=("sessions", gap), lateness=20 * gap, delay=delay)
     few = st.lists(ROWS, min_size=1, max_size=2)
-    files = draw(st.lists(few, min_size=5, max_size=7))
+    files = draw(st.lists(few, min_size=4, max_size=5))
     arrivals = [[[row(number, 0, 5 * SECOND) for number in numbers]] for numbers in files]
     steps = draw(st.lists(st.sampled_from([3, 0, 1, 7, 30]), min_size=5, max_size=8))
     nows = [START + sum(steps[:number]) * SECOND for number in range(len(steps) + 1)]
