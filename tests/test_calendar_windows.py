@@ -1,6 +1,7 @@
 """Days, weeks and months as clocks show them, compared with Python's own time zones."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -91,7 +92,7 @@ def test_windows_follow_on_each_other_wherever_clocks_are_set(unit: Any, zone: s
 
     assert all(start <= moment < end for moment, (start, end) in zip(moments, found, strict=True))
     distinct = sorted(set(found))
-    assert all(one[1] <= next_[0] for one, next_ in zip(distinct, distinct[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(distinct))
 
 
 ZONES = (
