@@ -157,3 +157,9 @@ def test_what_cannot_be_a_calendar_is_refused() -> None:
 def test_unit_and_zone_are_part_of_the_meaning() -> None:
     assert tg.CalendarWindows("day").describe() == "CalendarWindows(day, tz=UTC)"
     assert tg.CalendarWindows("week", tz="Asia/Tokyo").describe() == "CalendarWindows(week, tz=Asia/Tokyo)"
+
+
+def test_a_zone_may_be_a_zoneinfo_and_a_unit_is_a_word() -> None:
+    assert tg.CalendarWindows("day", tz=ZoneInfo("Asia/Tokyo")) == tg.CalendarWindows("day", "Asia/Tokyo")
+    with pytest.raises(PipelineError, match=r"the unit \['day'\] is unknown"):
+        tg.CalendarWindows(["day"])  # type: ignore[arg-type]

@@ -361,3 +361,9 @@ def test_a_sum_that_does_not_fit_is_a_dead_letter_that_names_it() -> None:
     letter = panes.dead_letters[-1]
     assert "agg(total=sum(...))" in letter["reason"]
     assert "__agg" not in letter["reason"]
+
+
+@pytest.mark.parametrize("given", [[score(1, 0)], "abc", None])
+def test_rows_are_given_one_by_one(given: Any) -> None:
+    with pytest.raises(PipelineError, match=r"action 0 \(add\): .* is no row\. .*add\(\*rows\)"):
+        stream().add(given)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -29,7 +30,7 @@ class CalendarWindows:
 
     Args:
         unit: `hour`, `day`, `week`, `month`, `quarter` or `year`.
-        tz: A time zone, such as `"Europe/Berlin"`.
+        tz: A time zone, such as `"Europe/Berlin"`, or a `ZoneInfo` with a key.
 
     Raises:
         PipelineError: The unit or the time zone is unknown.
@@ -40,10 +41,12 @@ class CalendarWindows:
     """
 
     unit: Literal["hour", "day", "week", "month", "quarter", "year"]
-    tz: str = "UTC"
+    tz: str | ZoneInfo = "UTC"
 
     def __post_init__(self) -> None:
-        if self.unit not in UNITS:
+        if isinstance(self.tz, ZoneInfo):
+            object.__setattr__(self, "tz", self.tz.key)
+        if not isinstance(self.unit, str) or self.unit not in UNITS:
             raise PipelineError(
                 "CalendarWindows", f"the unit {self.unit!r} is unknown", f"Give one of {', '.join(UNITS)}."
             )

@@ -140,10 +140,10 @@ class Stream:
         if timestamp not in tuple(Timestamp):
             mend = f"Give one of {', '.join(Timestamp)}."
             raise PipelineError("window(timestamp=...)", f"{timestamp!r} is unknown", mend)
-        return replace(
-            self,
-            windowing=Windowing(window_fn, allowed_lateness=lateness, timestamp=Timestamp(timestamp)),
-        )
+        # Windows that are set again keep the trigger and the accumulation.
+        where = {"allowed_lateness": lateness, "timestamp": Timestamp(timestamp)}
+        windowing = replace(self.windowing or Windowing(window_fn), window_fn=window_fn, **where)
+        return replace(self, windowing=windowing)
 
     def trigger(self, trigger: Trigger, *, allow_unsafe_trigger: bool = False) -> "Stream":
         """*When* in processing time: what makes a window emit a pane.
@@ -267,7 +267,7 @@ class GroupedStream:
     keys: dict[str, pl.DataType]
     derived: tuple[pl.Expr, ...]
 
-    def agg(self, **aggregates: Aggregate) -> Stream:
+    def agg(self, *unnamed: Aggregate, **aggregates: Aggregate) -> Stream:
         """*What* is computed, one output column a keyword.
 
         Returns:
@@ -280,6 +280,8 @@ class GroupedStream:
         Example:
             >>> scores.group_by("team").agg(total=tg.sum("score"), games=tg.count())  # doctest: +SKIP
         """
+        if unnamed:
+            raise PipelineError("agg", "an aggregate has no name", "Name it, as in agg(n=tg.count()).")
         if not aggregates:
             raise PipelineError("agg", "nothing is computed", "Give for example total=tg.sum('score').")
         for name, aggregate in aggregates.items():
@@ -384,7 +386,10 @@ def _expressions(
 ) -> tuple[pl.Expr, ...]:
     for each in (*positional, *named.values()):
         if not isinstance(each, str):
-            _check(label, each, "meta", "Give an expression, such as pl.col('score') * 2 or pl.lit(1).")
+            mend = "Give an expression, such as pl.col('score') * 2 or pl.lit(1)."
+            if label == "group_by" and isinstance(each, list):
+                mend = f"Write group_by({', '.join(map(repr, each))})."
+            _check(label, each, "meta", mend)
     return (*map(_column, positional), *(_column(each).alias(name) for name, each in named.items()))
 
 

@@ -99,8 +99,7 @@ def _total(operand: Operand, dtype: pl.DataType) -> tuple[Accumulator, pl.Expr]:
 def _build_sum(operand: Operand) -> BoundAggregate:
     dtype = summable(operand)
     accumulator, total = _total(operand, dtype)
-    # A sum that does not fit names the column that it is read from.
-    return BoundAggregate(operand.name, dtype, (accumulator,), total.alias(operand.label))
+    return BoundAggregate(operand.name, dtype, (accumulator,), total)
 
 
 def _build_count(operand: Operand) -> BoundAggregate:
