@@ -122,7 +122,7 @@ def agg(**aggregates: Any) -> Any:
         ),
         (
             lambda: group(["team", "score"]),
-            r"group_by: .* does not fit here\. Write group_by\('team', 'score'\)\.",
+            r"group_by: .* Write group_by\('team', 'score'\)\.",
         ),
         (
             lambda: (

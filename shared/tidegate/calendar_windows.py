@@ -51,7 +51,7 @@ class CalendarWindows:
                 "CalendarWindows", f"the unit {self.unit!r} is unknown", f"Give one of {', '.join(UNITS)}."
             )
         try:
-            known = bool(self.tz and pl.select(self._local(pl.lit(0))).height)
+            known = bool(isinstance(self.tz, str) and self.tz and pl.select(self._local(pl.lit(0))).height)
         except (pl.exceptions.PolarsError, TypeError):
             known = False
         if not known:
@@ -136,18 +136,20 @@ class CalendarWindows:
     def _local(self, moment: pl.Expr) -> pl.Expr:
         """What clocks show at a moment, Int64 microseconds."""
         utc = moment.cast(pl.Datetime("us", "UTC"))
-        return utc.dt.convert_time_zone(self.tz).dt.replace_time_zone(None)
+        return utc.dt.convert_time_zone(str(self.tz)).dt.replace_time_zone(None)
 
     def _moment(self, local: pl.Expr) -> pl.Expr:
         """When clocks show a time first, or would have shown it."""
         # A day before the change they still went as before it.
-        before = (local.to_physical() - _DAY).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(self.tz)
+        before = (
+            (local.to_physical() - _DAY).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(str(self.tz))
+        )
         offset = (before.dt.base_utc_offset() + before.dt.dst_offset()).dt.total_microseconds()
         return pl.coalesce(self._shown(local).dt.epoch("us"), local.to_physical() - offset)
 
     def _shown(self, local: pl.Expr) -> pl.Expr:
         """When clocks show a time first; null if they skip it."""
-        return local.dt.replace_time_zone(self.tz, ambiguous="earliest", non_existent="null")
+        return local.dt.replace_time_zone(str(self.tz), ambiguous="earliest", non_existent="null")
 
 
 def _by_value(values: pl.Series, function: Callable[[pl.Series], pl.Series]) -> pl.Series:

@@ -141,8 +141,8 @@ class Stream:
             mend = f"Give one of {', '.join(Timestamp)}."
             raise PipelineError("window(timestamp=...)", f"{timestamp!r} is unknown", mend)
         # Windows that are set again keep the trigger and the accumulation.
-        where = {"allowed_lateness": lateness, "timestamp": Timestamp(timestamp)}
-        windowing = replace(self.windowing or Windowing(window_fn), window_fn=window_fn, **where)
+        before, at = self.windowing or Windowing(window_fn), Timestamp(timestamp)
+        windowing = replace(before, window_fn=window_fn, allowed_lateness=lateness, timestamp=at)
         return replace(self, windowing=windowing)
 
     def trigger(self, trigger: Trigger, *, allow_unsafe_trigger: bool = False) -> "Stream":

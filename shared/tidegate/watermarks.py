@@ -220,7 +220,7 @@ class Idle:
     """
 
     policy: WatermarkPolicy
-    timeout: Duration = 0
+    timeout: Duration = "0s"
 
     def __post_init__(self) -> None:
         mend = "Give one of those that wait for input, such as Idle(BoundedDelay('10s'), timeout='5m')."
