@@ -121,6 +121,20 @@ def agg(**aggregates: Any) -> Any:
             "write_json: windows are set, and nothing is computed in them",
         ),
         (agg, r"agg: nothing is computed\. Give for example total=tg\.sum"),
+        (
+            lambda: group("team").agg(tg.count()),  # type: ignore[arg-type]
+            r"agg: an aggregate has no name\. Name it, as in agg\(n=tg\.count\(\)\)",
+        ),
+        (
+            lambda: group(["team", "score"]),
+            r"group_by: .* Write group_by\('team', 'score'\)\.",
+        ),
+        (
+            lambda: (
+                agg(n=tg.count()).window(tg.FixedWindows("1h")).group_by("window_start").agg(n=tg.count())
+            ),
+            r"window_start belongs to the system.*such as group_by\(window=pl\.col\('window_start'\)\)",
+        ),
         (lambda: agg(team=tg.count()), "agg: team is already a key column. Choose another name"),
         (lambda: agg(op=tg.count()), "agg: the name op belongs to the system. Choose another name"),
         (lambda: agg(__x=tg.count()), "agg: the name __x belongs to the system"),
@@ -243,6 +257,20 @@ def test_expiry_is_the_end_and_the_lateness_and_never_overflows() -> None:
     assert expiry(0) == [100, MAX - 60, MAX - 1, MAX - 1]
     assert expiry(50) == [150, MAX - 10, MAX - 1, MAX - 1]
     assert expiry(MAX) == [MAX - 1] * 4
+
+
+def test_windows_that_are_set_again_keep_the_trigger_and_the_accumulation() -> None:
+    once = stream().window(tg.FixedWindows("1h"), allowed_lateness="1h")
+    again = (
+        once.trigger(tg.Repeatedly(tg.AfterCount(1)))
+        .accumulate(tg.ACCUMULATING)
+        .window(tg.FixedWindows("2m"))
+    )
+
+    assert again.windowing is not None
+    described = again.windowing.describe()
+    assert described.startswith("FixedWindows(size=2m, offset=0s), allowed_lateness=0s, Repeatedly(")
+    assert described.endswith(", accumulating")
 
 
 def test_a_stream_is_immutable() -> None:

@@ -148,7 +148,14 @@ class Stream:
             mend = f"Give one of {', '.join(Timestamp)}."
             raise PipelineError("window(timestamp=...)", f"{timestamp!r} is unknown", mend)
         late = None if late_to is None else check_prefix("window(late_to=...)", late_to)
-        windowing = Windowing(window_fn, lateness, timestamp=Timestamp(timestamp), late_to=late)
+        # Windows that are set again keep the trigger and the accumulation.
+        windowing = replace(
+            self.windowing or Windowing(window_fn),
+            window_fn=window_fn,
+            allowed_lateness=lateness,
+            timestamp=Timestamp(timestamp),
+            late_to=late,
+        )
         return replace(self, windowing=windowing)
 
     def trigger(self, trigger: Trigger, *, allow_unsafe_trigger: bool = False) -> "Stream":
@@ -267,7 +274,7 @@ class GroupedStream:
     keys: dict[str, pl.DataType]
     derived: tuple[pl.Expr, ...]
 
-    def agg(self, **aggregates: Aggregate) -> Stream:
+    def agg(self, *unnamed: Aggregate, **aggregates: Aggregate) -> Stream:
         """*What* is computed, one output column a keyword.
 
         Returns:
@@ -280,6 +287,8 @@ class GroupedStream:
         Example:
             >>> scores.group_by("team").agg(total=tg.sum("score"), games=tg.count())  # doctest: +SKIP
         """
+        if unnamed:
+            raise PipelineError("agg", "an aggregate has no name", "Name it, as in agg(n=tg.count()).")
         if not aggregates:
             raise PipelineError("agg", "nothing is computed", "Give for example total=tg.sum('score').")
         for name, aggregate in aggregates.items():

@@ -181,4 +181,6 @@ def _why(moment: int | None, ahead: int) -> str:
         return "it has no event time"
     if moment < MIN or moment > MAX:
         return "its event time is outside of the years 1 to 9999"
+    if moment == MAX == ahead + 1:
+        return f"its event time {iso(moment)} is the last instant of time, which lies in no window"
     return f"its event time {iso(moment)} is after {iso(ahead)}, further ahead than max_ahead allows"
