@@ -127,7 +127,7 @@ def agg(**aggregates: Any) -> Any:
         ),
         (
             lambda: group(["team", "score"]),
-            r"group_by: .* Write group_by\('team', 'score'\)\.",
+            r"group_by: .* Give them one by one: 'team', 'score'\.",
         ),
         (
             lambda: (
