@@ -104,8 +104,8 @@ class Cloud:
 
     # What happens outside of the system
 
-    def upload(self, key: str, data: bytes) -> None:
-        """Somebody uploads an object; its events come, or not."""
+    def upload(self, key: str, data: bytes, *, at_once: bool = False) -> None:
+        """Somebody uploads an object; its events come, or not; within seconds, or at once."""
         chaos, universe = self.universe.chaos, self.universe
         stored = self.input.put(key, data, universe.scheduler.moment)
         universe.note("uploader", f"uploads {key}", stored.version)
@@ -116,9 +116,9 @@ class Cloud:
         copies = 1 + (chaos.stream("copies").randint(1, 4) if chaos.strikes("duplicate_event") else 0)
         for _ in range(copies):
             chance = chaos.stream("delays")
-            delay = (
-                chance.randrange(2 * HOUR) if chaos.strikes("late_event") else chance.randrange(3 * SECOND)
-            )
+            delay = chance.randrange(SECOND // 20 if at_once else 3 * SECOND)
+            if chaos.strikes("late_event"):
+                delay = chance.randrange(2 * HOUR)
             universe.scheduler.spawn(self._name("event"), lambda: self._deliver(message), after=delay)
 
     def operator_starts(self) -> None:
