@@ -150,7 +150,7 @@ class Cloud:
                 scheduler.sleep(VISIBILITY)
             else:
                 return
-        self.universe.note(scheduler.current.name, f"{message}", "given up")
+        self.universe.note(scheduler.current.name, f"event of {message}", "given up")
         self.given_up.append(f"{message}")
 
     def _start(self, name: str) -> bool:

@@ -22,6 +22,7 @@ MARKS: dict[str, tuple[str, str, str]] = {
     "the answer of a function was lost": ("", "its answer is lost", ""),
     "an upload was accepted by two intakes at once": ("intake", "table put seen#", "ConditionFailed"),
     "an event was lost": ("uploader", "event of", "lost"),
+    "an event was given up": ("event", "event of", "given up"),
     "a lost event was found by the listing": ("reconcile", "table put seen#", ""),
     "old objects were swept": ("sweep", "state delete", ""),
     "an execution failed": ("execution", "fails", ""),
