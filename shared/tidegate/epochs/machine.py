@@ -294,7 +294,9 @@ class Coordinator:
         frontier = previous.frontier if previous else Frontier()
         inputs = take(waiting, self._limits)
         closes = close and not inputs and frontier.watermark < MAX
-        if not inputs and not closes and head.alarm > self._now(inputs):
+        # No moment of a clock is `MAX`, which is no alarm's either but that of nothing due.
+        now = min(self._now(inputs), MAX - 1)
+        if not inputs and not closes and head.alarm > now:
             return None
         processed = previous.processed if previous else ""
         return EpochRecord(
@@ -302,7 +304,7 @@ class Coordinator:
             epoch=head.epoch + 1,
             fingerprint=self._outline.fingerprint,
             meaning=self._outline.meaning,
-            now=max(self._now(inputs), previous.now if previous else 0),
+            now=max(now, previous.now if previous else 0),
             clock=self._clock.now(),
             frontier=frontier,
             close=closes,
