@@ -15,6 +15,14 @@ UNITS: Final = {"hour": "1h", "day": "1d", "week": "1w", "month": "1mo", "quarte
 
 _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR
+_ABOUT: Final = {
+    "hour": _HOUR,
+    "day": _DAY,
+    "week": 7 * _DAY,
+    "month": 30 * _DAY,
+    "quarter": 91 * _DAY,
+    "year": 365 * _DAY,
+}
 _MOST_BOUNDS = 32
 """More bounds than clocks were ever set over at once: a day, in hours."""
 
@@ -60,6 +68,11 @@ class CalendarWindows:
                 f"the time zone {self.tz!r} is unknown",
                 "Give a name of the IANA database, such as 'Europe/Berlin'.",
             )
+
+    @property
+    def length(self) -> int:
+        """About how long a window is, microseconds."""
+        return _ABOUT[self.unit]
 
     def start(self, event_time: pl.Expr) -> pl.Expr:
         """The start of the window that holds each event time, never before `MIN`."""

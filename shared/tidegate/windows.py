@@ -105,6 +105,11 @@ class FixedWindows:
                 "Give an offset below the size.",
             )
 
+    @property
+    def length(self) -> int:
+        """The size in microseconds."""
+        return microseconds(self.size)
+
     def start(self, event_time: pl.Expr) -> pl.Expr:
         """The start of the window that holds each event time, never before `MIN`."""
         size, offset = microseconds(self.size), microseconds(self.offset)
@@ -264,6 +269,11 @@ class Sessions:
     def __post_init__(self) -> None:
         if microseconds(self.gap, "Sessions(gap=...)") == 0:
             raise PipelineError("Sessions", "the gap is zero", "Give a gap such as '10m'.")
+
+    @property
+    def length(self) -> int:
+        """The gap in microseconds: no session is shorter."""
+        return microseconds(self.gap)
 
     def place(self, elements: pl.DataFrame, event_time: str) -> Outcome:
         """From the event time to a gap after it, never after `MAX`."""

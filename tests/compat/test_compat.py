@@ -11,8 +11,9 @@ import tidegate
 from tests.compat.fixture import HERE, PLACE, restore
 from tests.compat.record import FANNED_OUT, WAVES
 from tests.compat.recorded import PIPELINES
+from tidegate.engine.segments import read_segments
 from tidegate.engine.shuffle import fetch
-from tidegate.engine.state import partial_schema, read_segments
+from tidegate.engine.state import partial_schema
 from tidegate.epochs import paths
 from tidegate.epochs.head import Head
 from tidegate.epochs.manifest import Manifest, read_manifest

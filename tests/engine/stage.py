@@ -73,7 +73,10 @@ class Stage:
         reduced = reduce_epoch(stage, self.grouping, self.state, partials, times)
         assert dict(reduced.state.schema) == state_schema(self.grouping)
         self.state, self.watermark, self.panes = reduced.state, after, reduced.rows
-        self.due, self.alarm = reduced.due, reduced.alarm
+        self.due, self.alarm = (
+            min((getattr(each, name) for each in reduced.outlook.values()), default=MAX)
+            for name in ("due", "alarm")
+        )
         self.counters.update(reduced.counters)
         self.dead += reduced.dead.entries
         return reduced.rows.to_dicts()

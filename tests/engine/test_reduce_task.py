@@ -7,7 +7,7 @@ import pytest
 
 import tidegate as tg
 from tests.oracle.driver import ONE_CALL, World, many_tasks
-from tidegate.engine.state import read_segments
+from tidegate.engine.segments import read_segments
 from tidegate.plan import compile_plan
 from tidegate.references import KeyRange
 

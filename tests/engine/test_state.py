@@ -10,14 +10,16 @@ from hypothesis import strategies as st
 
 import tidegate as tg
 from tests.oracle.driver import ONE_CALL, World, many_tasks
-from tidegate.engine.codec import encode_state
+from tidegate.engine.columns import GONE
 from tidegate.engine.key_groups import GROUP
-from tidegate.engine.state import join_epoch, read_segments, state_schema
+from tidegate.engine.layers import LayerRows, encode_layers
+from tidegate.engine.segments import read_segments
+from tidegate.engine.state import join_epoch, state_schema
 from tidegate.epochs.record import Limits
 from tidegate.errors import CorruptObject
 from tidegate.grouping import Grouping
 from tidegate.plan import compile_plan
-from tidegate.references import KeyRange, ObjectRef, Segment
+from tidegate.references import KeyRange, Layer, Segment
 from tidegate.stores.memory import MemoryObjects
 
 Row = dict[str, Any]
@@ -60,9 +62,11 @@ def a_state(rows: int) -> pl.DataFrame:
 
 
 def segment(store: MemoryObjects, key: str, frame: pl.DataFrame, low: int, high: int) -> Segment:
-    data = encode_state(frame, "f")
+    data, layers = encode_layers(
+        key, [LayerRows(frame.with_columns(pl.lit(False).alias(GONE)), KeyRange(low, high))], "f"
+    )
     store.put(key, data)
-    return Segment(ObjectRef.of(key, data), KeyRange(low, high), frame.height, 0)
+    return Segment(KeyRange(low, high), tuple(layers), 0)
 
 
 @given(st.integers(0, 1024), st.integers(0, 1024), st.integers(0, 1024))
@@ -82,17 +86,17 @@ def test_a_range_is_read_from_the_segments_that_are_valid_for_it(cut: int, one: 
 def test_segments_outside_of_the_range_are_not_read() -> None:
     store = MemoryObjects()
     present = segment(store, "a", a_state(5), 0, 512)
-    missing = Segment(ObjectRef("gone", 1, ""), KeyRange(512, 1024), 1, 0)
+    missing = Segment(KeyRange(512, 1024), (Layer("gone", 0, 1, "", 1, KeyRange(512, 1024)),), 0)
 
     assert read_segments(store, [present, missing], KeyRange(0, 512), grouping()).height > 0
 
 
 def test_a_damaged_segment_is_found_and_named() -> None:
     store = MemoryObjects()
-    good = segment(store, "p/state.parquet", a_state(5), 0, 1024)
-    store.put("p/state.parquet", store.get("p/state.parquet")[:-1] + b"?")
+    good = segment(store, "p/state.layers", a_state(5), 0, 1024)
+    store.put("p/state.layers", store.get("p/state.layers")[:-1] + b"?")
 
-    with pytest.raises(CorruptObject, match=r"p/state\.parquet: its \d+ bytes are not"):
+    with pytest.raises(CorruptObject, match=r"p/state\.layers: its \d+ bytes from 0 on are not"):
         read_segments(store, [good], KeyRange(0, 1024), grouping())
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 import tidegate as tg
-from tidegate.engine.state import read_segments
+from tidegate.engine.segments import read_segments
 from tidegate.epochs import intake, paths
 from tidegate.epochs.head import Head
 from tidegate.epochs.intake import Accepted, InputObject
@@ -187,7 +187,7 @@ def remains(plan: Plan, world: World) -> Remains:
             "frontier": last.frontier,
             "processed": last.processed,
             "totals": last.totals,
-            "due": sorted((s.range.low, s.range.high, s.rows, s.due) for s in last.segments),
+            "due": sorted((s.range.low, s.range.high, s.bucket, s.windows, s.due) for s in last.segments),
         },
         state=sorted(state, key=repr),
         head=(head.epoch, head.settled, head.fingerprint),

@@ -9,7 +9,7 @@ from tidegate.epochs.record import EpochRecord, Layout
 from tidegate.epochs.result import Published, TaskResult
 from tidegate.errors import CorruptObject
 from tidegate.frontier import SOURCE, Frontier, Held, WatermarkRule
-from tidegate.references import KeyRange, ObjectRef, Piece, Segment, checksum
+from tidegate.references import KeyRange, Layer, ObjectRef, Piece, Segment, checksum
 from tidegate.stores.memory import MemoryObjects
 from tidegate.timestamps import MAX, MIN
 
@@ -30,19 +30,35 @@ RECORD = EpochRecord(
     previous=("p/epochs/1/manifest.json", "c"),
     layout=Layout(False, ((0,), (1,)), ((0, 512), (512, 1024)), 1),
 )
-OLD = Segment(REF, KeyRange(0, 1024), 4, 50)
+
+
+def state(key: str, low: int, high: int, due: int) -> Segment:
+    valid = KeyRange(low, high)
+    return Segment(valid, (Layer(key, 0, 10, "c" * 32, 4, valid),), due, bucket=0)
+
+
+OLD = state("old", 0, 1024, 50)
 PREVIOUS = Manifest(
     "p", 1, "f", 6, Frontier(100), (), "4", (OLD,), ("totals/old.json",), {"records": 1}, {"records": 1}
 )
 
 texts = st.text(max_size=10)
 refs = st.builds(ObjectRef, texts, st.integers(0, 2**40), texts)
+ranges = st.builds(KeyRange, st.integers(0, 9), st.integers(0, 9))
+sizes = st.integers(0, 2**40)
+layers = st.builds(Layer, texts, sizes, sizes, texts, sizes, ranges)
+moments = st.integers(MIN, MAX)
 segments = st.builds(
     Segment,
-    refs,
-    st.builds(KeyRange, st.integers(0, 9), st.integers(0, 9)),
-    st.integers(0, 9),
-    st.integers(MIN, MAX),
+    ranges,
+    st.lists(layers, max_size=3).map(tuple),
+    moments,
+    alarm=moments,
+    hold=moments,
+    stage=st.integers(1, 8),
+    bucket=st.none() | st.integers(0, 63),
+    span=st.tuples(moments, moments),
+    windows=sizes,
 )
 counters = st.dictionaries(texts, st.integers(0, 2**53), max_size=3)
 
@@ -114,11 +130,11 @@ def test_it_is_a_function_of_record_and_results() -> None:
 
 
 def test_a_range_that_was_left_alone_keeps_its_part_of_the_state() -> None:
-    new = Segment(replace(REF, key="new"), KeyRange(0, 512), 2, 60)
+    new = state("new", 0, 512, 60)
     manifest = build_manifest(
         RECORD, RULE, PREVIOUS, [mapped(0), mapped(1), reduced(0, new), reduced(1, unchanged=True)]
     )
-    assert manifest.segments == (new, replace(OLD, range=KeyRange(512, 1024)))
+    assert manifest.segments == (new, OLD.within(KeyRange(512, 1024)))
 
 
 def test_a_range_whose_windows_all_expired_has_no_state() -> None:

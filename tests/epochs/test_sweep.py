@@ -44,7 +44,7 @@ def test_a_sweep_after_every_epoch_changes_no_answer() -> None:
         manifest = Process(plan, world, limits).coordinator.manifest()
         assert manifest is not None
         removed += sweep.sweep(world.state, manifest, 0)
-        oldest = min(paths.epoch_of(segment.ref.key) for segment in manifest.segments)
+        oldest = min(paths.epoch_of(layer.key) for layer in manifest.layers)
         assert oldest == 1
     Process(plan, world, limits).run(WAVES)
     assert removed > 10

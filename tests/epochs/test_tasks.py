@@ -67,7 +67,7 @@ def test_a_zombie_that_finishes_later_publishes_nothing_of_its_own() -> None:
         assert world.output.get(output.name) == world.state.get(output.staged.key)
     # What the zombie wrote lies about, and nothing names it.
     assert any("zombie" in key for key in keys(world.state, "scores"))
-    assert not any("zombie" in segment.ref.key for segment in result.segments)
+    assert not any("zombie" in layer.key for segment in result.segments for layer in segment.layers)
 
 
 def test_a_zombie_of_other_bytes_changes_no_output(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ def test_every_damaged_object_is_named_and_nothing_is_committed(layout: Limits) 
     """Each object of the state, damaged before the work that reads it."""
     whole = World()
     Process(PLAN, whole, layout).run(WAVES[:1], close=False)
-    data = sorted(key for key in keys(whole.state, "scores/data") if key.endswith("state.parquet"))
+    data = sorted(key for key in keys(whole.state, "scores/data") if key.endswith("state.layers"))
     assert data
     for key in [*data, paths.manifest("scores", 1)]:
         world = whole.copy()

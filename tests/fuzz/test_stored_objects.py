@@ -7,8 +7,8 @@ from functools import cache
 import pytest
 
 from tests.epochs.scenario import EARLY_AND_LATE, WAVES, Process, World, compiled
+from tidegate.engine.segments import read_segments
 from tidegate.engine.shuffle import fetch
-from tidegate.engine.state import read_segments
 from tidegate.epochs import documents, paths, result
 from tidegate.epochs.head import Head
 from tidegate.epochs.machine import State
@@ -202,7 +202,8 @@ def readers(world: World) -> Sequence[tuple[str, Callable[[], object]]]:
         (reference[0], lambda: Manifest.decode(reference[0], state.get(reference[0]))),
     ]
     for segment in manifest.segments:
-        found.append((segment.ref.key, lambda s=segment: read_segments(state, [s], s.range, grouping)))
+        (key,) = {layer.key for layer in segment.layers}
+        found.append((key, lambda s=segment: read_segments(state, [s], s.range, grouping)))
     for key in sorted(state._objects):
         if not key.startswith(f"{PLAN.name}/epochs/{EPOCH:010d}/"):
             continue

@@ -6,7 +6,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -22,15 +22,17 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")
 import polars as pl
 
 from tests.sim.seeds import simulate
-from tidegate.engine import key_groups, map_task
+from tidegate.engine import key_groups, map_task, reduce_task, segments
+from tidegate.engine.columns import GONE
 from tidegate.engine.map_task import InputSlice
+from tidegate.engine.segments import Standing
 from tidegate.epochs import action, intake, lease, machine, paths, sweep, tasks
 from tidegate.epochs.machine import Coordinator, Event
 from tidegate.epochs.result import TaskResult, result_key
 from tidegate.errors import ConditionFailed, ObjectNotFound
 from tidegate.outline import Outline
 from tidegate.pipeline import Stream
-from tidegate.references import KeyRange, ObjectRef, Segment
+from tidegate.references import Layer, Segment
 from tidegate.runtime import control_plane
 from tidegate.stores.ports import ANYTHING, Delete, Put, Row
 from tidegate.testing.simulation.ports import SimulatedAlarms, SimulatedObjects, SimulatedTable
@@ -135,20 +137,59 @@ def no_stored_epoch_record() -> Iterator[None]:
 
 @mutant
 def state_from_a_listing_and_not_from_the_manifest() -> Iterator[None]:
-    original = tasks.read_segments
+    """Deltas are looked for in the folder, where there are also those of attempts that did not win."""
+    encode, read = tasks.encode_layers, Standing.read
+    stored: dict[str, list[Layer]] = {}
 
-    def read_segments(objects: Any, segments: Sequence[Segment], *given: Any) -> Any:
-        folders = {segment.ref.key.rsplit("/", maxsplit=1)[0] for segment in segments}
-        listed = []
-        for folder in sorted(folders):
-            for each in objects.list(folder):
-                if each.key.endswith("state.parquet"):
-                    ref = ObjectRef.of(each.key, objects.get(each.key))
-                    named = next((s.range for s in segments if s.ref.key == each.key), KeyRange(0, 1_024))
-                    listed.append(Segment(ref, named, 0, 0))
-        return original(objects, listed, *given)
+    def encode_layers(key: str, *given: Any) -> tuple[bytes, list[Layer]]:
+        data, stored[key] = encode(key, *given)
+        return data, stored[key]
 
-    with patch.object(tasks, "read_segments", read_segments):
+    def with_listed(objects: Any, segment: Segment) -> Segment:
+        last = max(paths.epoch_of(each.key) for each in segment.layers)
+        folder = "/".join(segment.layers[0].key.split("/")[:2])
+        keys = [each.key for each in objects.list(folder) if paths.epoch_of(each.key) > last]
+        found = [layer for key in sorted(keys) for layer in stored.get(key, ())]
+        return replace(segment, layers=(*segment.layers, *found))
+
+    def read_listed(self: Standing, objects: Any) -> pl.DataFrame:
+        self._read = [with_listed(objects, each) for each in self._read]
+        return read(self, objects)
+
+    with patch.object(tasks, "encode_layers", encode_layers), patch.object(Standing, "read", read_listed):
+        yield
+
+
+@mutant
+def windows_that_are_gone_come_back() -> Iterator[None]:
+    """A delta does not say which windows left the state."""
+    original = reduce_task.changes
+
+    def changes(*given: Any) -> pl.DataFrame:
+        return original(*given).filter(~pl.col(GONE))
+
+    with patch.object(reduce_task, "changes", changes):
+        yield
+
+
+@mutant
+def a_bucket_that_is_not_read_is_lost() -> Iterator[None]:
+    original = Standing.after
+
+    def after(self: Standing, *given: Any) -> Any:
+        self._carried = []
+        return original(self, *given)
+
+    with patch.object(Standing, "after", after):
+        yield
+
+
+@mutant
+def folding_forgets_the_base() -> Iterator[None]:
+    """Layers that are folded are taken for all that there is."""
+    original = segments.untouched
+
+    with patch.object(segments, "untouched", lambda layers, rows: original(layers[-1:], rows)):
         yield
 
 

@@ -9,11 +9,14 @@ from io import BytesIO
 
 import polars as pl
 
+from tidegate.engine.columns import GONE
 from tidegate.errors import CorruptObject
 from tidegate.expressions import FAILURES, first_line
 from tidegate.sources.parquet_pages import page_sizes
 
-STATE_FORMAT = "tidegate-state/1"
+STATE_FORMAT = "tidegate-state/2"
+_WITHOUT_DELTAS = "tidegate-state/1"
+"""Of version 0.1.0, whose segments hold nothing but what is there."""
 
 
 def encode_piece(frame: pl.DataFrame) -> bytes:
@@ -65,13 +68,16 @@ def decode_state(key: str, data: bytes, schema: Mapping[str, pl.DataType]) -> pl
         # It raises where Polars would end the process.
         sum(page_sizes(data))
         found = pl.read_parquet_metadata(BytesIO(data)).get("tidegate.format")
-        frame = pl.read_parquet(BytesIO(data)) if found == STATE_FORMAT else pl.DataFrame()
+        known = found in (STATE_FORMAT, _WITHOUT_DELTAS)
+        frame = pl.read_parquet(BytesIO(data)) if known else pl.DataFrame()
     except MemoryError:
         raise
     except FAILURES as error:
         raise CorruptObject(f"{key}: no state of Tidegate: {first_line(error)[:200]}") from None
-    if found != STATE_FORMAT:
+    if not known:
         raise CorruptObject(f"{key}: state of the format {found!r}, and this version reads {STATE_FORMAT!r}")
+    if found == _WITHOUT_DELTAS:
+        frame = frame.with_columns(pl.lit(False).alias(GONE))
     if dict(frame.schema) != dict(schema):
         raise CorruptObject(f"{key}: its columns are {dict(frame.schema)}, and the plan's are {dict(schema)}")
     return frame

@@ -48,6 +48,8 @@ WINDOWS = "__windows"
 SLICE = "__slice"
 """Whether a row of sliding windows' state is a slice, and not a window."""
 
+GONE = "__gone"
+"""Whether a row of a layer says that its window is no longer there."""
 
 LIVE = "__live"
 """Elements of a window that were inserted and not taken back, Int64; where elements can be taken back."""

@@ -18,6 +18,7 @@ from tidegate.engine.columns import (
     INDEX,
     PANE_TIME,
     PENDING,
+    SLICE,
     TRIGGER,
     accumulators,
     keeps_time,
@@ -25,11 +26,14 @@ from tidegate.engine.columns import (
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.emission import LAST, Times, emit
 from tidegate.engine.frames import ENGINE
-from tidegate.engine.state import join_epoch, state_schema
+from tidegate.engine.key_groups import GROUP
+from tidegate.engine.layers import changes
+from tidegate.engine.outlook import Outlook, outlooks
+from tidegate.engine.pairs import matches
+from tidegate.engine.state import join_epoch, places, state_schema
 from tidegate.grouping import Grouping
 from tidegate.panes import TIMING, Timing
 from tidegate.plan import Stage
-from tidegate.timestamps import MAX
 from tidegate.triggers import Moment, alarm
 from tidegate.windows import END, START, SlidingWindows
 
@@ -49,19 +53,16 @@ class ReduceOutput:
 
     Attributes:
         state: The state that is left.
+        changes: What a layer over the state before says to make that of it.
+        outlook: What the state is due for, for each of its buckets.
         rows: The panes after the stage's steps, as the sink takes them, with their own event times.
-        due: The lowest watermark at which a window of the state has something to do.
-        alarm: The lowest processing time at which one has; `MAX` if none has.
-        hold: The earliest event time of a pane that a window of the state owes for elements that came in
-            time; `MAX` if none does.
         counters: Counts of this task.
     """
 
     state: pl.DataFrame
+    changes: pl.DataFrame
+    outlook: dict[int, Outlook]
     rows: pl.DataFrame
-    due: int
-    alarm: int
-    hold: int
     counters: dict[str, int]
     dead: DeadLetters
 
@@ -79,10 +80,11 @@ def reduce_epoch(
         times: The epoch's moments.
     """
     sliding = isinstance(grouping.windowing.window_fn, SlidingWindows)
+    concerned, others = _split(state, partials, grouping, times)
     if sliding:
-        windows, held = slices.join_epoch(state, partials, grouping, times.before)
+        windows, held = slices.join_epoch(concerned, partials, grouping, times.before)
     else:
-        windows, held = join_epoch(state, partials, grouping), state.clear()
+        windows, held = join_epoch(concerned, partials, grouping), concerned.clear()
     end = grouping.windowing.end(START, END)
     quiet, fired = _judge(windows.with_columns(end.alias(END)), grouping, times)
     if sliding:
@@ -98,11 +100,40 @@ def reduce_epoch(
         rows = outcome.frame
         dead.add_rejected_panes(outcome.rejected)
     counters["dead_letters"] = len(dead)
-    due, rings, hold = (each(left, grouping, times) for each in (_due, _alarm, _hold))
     kept = left.filter(~pl.col(_EXPIRED)).select(list(windows.drop(ADDED).columns))
     if sliding:
         kept = slices.with_slices(kept, held, grouping, times.after)
-    return ReduceOutput(kept, rows, due, rings, hold, counters, dead)
+    after = pl.concat([others, kept])
+    return ReduceOutput(
+        after, changes(concerned, kept, grouping), outlooks(after, grouping, times), rows, counters, dead
+    )
+
+
+def _split(
+    state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: Grouping, times: Times
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The rows of state that the epoch's elements or its moments concern, and the others."""
+    concerned = state.select(_is_due(grouping, times)).to_series()
+    windowing = grouping.windowing
+    sliding = isinstance(windowing.window_fn, SlidingWindows)
+    # Windows merge with others of their key, and sliding ones are made of its slices.
+    by = list(grouping.keys) if sliding or windowing.merges else places(grouping)[1:]
+    fresh = [frame for frame in partials if frame.height]
+    if sliding and concerned.any():
+        concerned, _ = matches(state, state.filter(concerned), by)
+    if fresh:
+        touched, _ = matches(state, pl.concat([frame.select(GROUP, *by) for frame in fresh]).unique(), by)
+        concerned |= touched
+    return state.filter(concerned), state.filter(~concerned)
+
+
+def _is_due(grouping: Grouping, times: Times) -> pl.Expr:
+    """Whether the watermark or the clock has something to do with a row of state."""
+    windowing = grouping.windowing
+    end = windowing.end(START, END)
+    rings = alarm(windowing.trigger, TRIGGER, end, times.before) <= times.now
+    due = ((end > times.before) & (end <= times.after)) | (windowing.expiry(end) < times.after) | rings
+    return due & ~pl.col(SLICE) if isinstance(windowing.window_fn, SlidingWindows) else due
 
 
 def _judge(windows: pl.DataFrame, grouping: Grouping, times: Times) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -154,33 +185,3 @@ def _after_firing(fired: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
         if keeps_time(grouping):
             updates.append(pl.lit(None, dtype=pl.Int64).alias(PANE_TIME))
     return fired.with_columns(updates)
-
-
-def _due(windows: pl.DataFrame, grouping: Grouping, times: Times) -> int:
-    """The lowest watermark at which a window ends or expires; `MAX` if there is none."""
-    end = pl.col(END)
-    ends = pl.when(end > times.after).then(end).otherwise(grouping.windowing.expiry(end) + 1)
-    lowest = windows.filter(~pl.col(_EXPIRED)).select(ends.min()).item()
-    return MAX if lowest is None else int(lowest)
-
-
-def _alarm(windows: pl.DataFrame, grouping: Grouping, times: Times) -> int:
-    """The lowest processing time at which a window asks to be evaluated; `MAX` if there is none."""
-    rings = alarm(grouping.windowing.trigger, TRIGGER, pl.col(END), times.after)
-    lowest = windows.filter(~pl.col(CLOSED) & ~pl.col(_EXPIRED)).select(rings.min()).item()
-    return MAX if lowest is None else int(lowest)
-
-
-def _hold(windows: pl.DataFrame, grouping: Grouping, times: Times) -> int:
-    """The earliest event time of a pane that is owed to the stage behind; `MAX` if none is.
-
-    One that would be late there in any case holds nothing back.
-    """
-    if times.behind is None:
-        return MAX
-    event_time = pl.col(END) - 1
-    if keeps_time(grouping):
-        event_time = pl.col(PANE_TIME).fill_null(event_time)
-    owed = ~pl.col(CLOSED) & ~pl.col(_EXPIRED) & (pl.col(PENDING) > 0) & (event_time >= times.behind)
-    lowest = windows.filter(owed).select(event_time.min()).item()
-    return MAX if lowest is None else int(lowest)

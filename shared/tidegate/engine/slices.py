@@ -23,12 +23,12 @@ from tidegate.engine.columns import (
 from tidegate.engine.frames import ENGINE
 from tidegate.engine.key_groups import GROUP
 from tidegate.engine.merging import KEY, by_key, place, with_key_numbers
+from tidegate.engine.pairs import matches
 from tidegate.engine.runs import AFTER, CELL, FIRST, HIGH, LOW, merged_runs
 from tidegate.engine.state import (
     combine,
     fresh_windows,
     join_rows,
-    matches,
     partial_schema,
     places,
     state_schema,

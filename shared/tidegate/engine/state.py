@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from tidegate.engine.codec import decode_state
 from tidegate.engine.columns import (
     ADDED,
     CLOSED,
@@ -27,16 +26,14 @@ from tidegate.engine.columns import (
     retracts,
 )
 from tidegate.engine.frames import ENGINE
-from tidegate.engine.key_groups import GROUP, in_range
+from tidegate.engine.key_groups import GROUP
 from tidegate.engine.merging import STAYS, with_merged_windows, without_closed
+from tidegate.engine.pairs import marked, matches, pairs
 from tidegate.grouping import Grouping
-from tidegate.references import KeyRange, Segment
-from tidegate.stores.ports import Objects
 from tidegate.triggers import StateColumn
 from tidegate.windows import END, START, SlidingWindows
 
-_OLD = "__old"
-_FRESH = "__fresh"
+_PAIR = "__pair"
 
 
 def trigger_state(grouping: Grouping) -> dict[str, StateColumn]:
@@ -77,24 +74,6 @@ def _content_schema(grouping: Grouping) -> dict[str, pl.DataType]:
 def places(grouping: Grouping) -> list[str]:
     """The columns that say which key and which window a row belongs to."""
     return [GROUP, *grouping.keys, START, *((END,) if grouping.windowing.stores_end else ())]
-
-
-def read_segments(
-    objects: Objects, segments: Sequence[Segment], wanted: KeyRange, grouping: Grouping
-) -> pl.DataFrame:
-    """The state of a range of key groups.
-
-    Raises:
-        CorruptObject: A segment is not what was written.
-    """
-    schema = state_schema(grouping)
-    frames = [pl.DataFrame(schema=schema)]
-    for segment in segments:
-        valid = segment.range.intersect(wanted)
-        if valid:
-            data = segment.ref.verify(objects.get(segment.ref.key))
-            frames.append(decode_state(segment.ref.key, data, schema).filter(in_range(valid)))
-    return pl.concat(frames)
 
 
 def combine(frames: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
@@ -158,8 +137,8 @@ def join_rows(old: pl.DataFrame, fresh: Sequence[pl.DataFrame], grouping: Groupi
         grouping: The grouping.
     """
     rows = pl.concat(fresh)
-    pairs = _pairs(old, rows, places(grouping)[1:])
-    touched, known = _at(old, pairs.get_column(_OLD)), _at(rows, pairs.get_column(_FRESH))
+    found = pairs(old, rows, places(grouping)[1:])
+    touched, known = marked(old, found.first), marked(rows, found.second)
     others = rows.filter(~known)
     if len(fresh) > 1:
         together = pl.concat([old.filter(touched), rows.filter(known)])
@@ -171,36 +150,9 @@ def join_rows(old: pl.DataFrame, fresh: Sequence[pl.DataFrame], grouping: Groupi
             ]
         )
     # Both rows of a pair have its number: to group by it is quicker than by keys and windows.
-    numbers = pl.int_range(pairs.height, dtype=pl.UInt32, eager=True).alias(_OLD)
-    together = pl.concat(
-        [frame[pairs.get_column(name)].with_columns(numbers) for frame, name in ((old, _OLD), (rows, _FRESH))]
-    )
-    return pl.concat([old.filter(~touched), _joined(together, [_OLD], grouping), _started(others, grouping)])
-
-
-def matches(old: pl.DataFrame, fresh: pl.DataFrame, on: Sequence[str]) -> tuple[pl.Series, pl.Series]:
-    """Which old rows have a fresh row that is equal in these columns, and which fresh rows an old one."""
-    if not on:
-        return _flags(old, bool(fresh.height)), _flags(fresh, bool(old.height))
-    pairs = _pairs(old, fresh, on)
-    return _at(old, pairs.get_column(_OLD)), _at(fresh, pairs.get_column(_FRESH))
-
-
-def _pairs(old: pl.DataFrame, fresh: pl.DataFrame, on: Sequence[str]) -> pl.DataFrame:
-    """The numbers of rows that are equal in these columns."""
-    first, second = (
-        frame.select(*on, pl.int_range(pl.len(), dtype=pl.UInt32).alias(name))
-        for name, frame in ((_OLD, old), (_FRESH, fresh))
-    )
-    return first.join(second, on=on, how="inner", nulls_equal=True).select(_OLD, _FRESH)
-
-
-def _at(frame: pl.DataFrame, rows: pl.Series) -> pl.Series:
-    return _flags(frame, False).scatter(rows, True)
-
-
-def _flags(frame: pl.DataFrame, value: bool) -> pl.Series:
-    return pl.repeat(value, frame.height, eager=True, dtype=pl.Boolean())
+    numbers = pl.int_range(len(found.first), dtype=pl.UInt32, eager=True).alias(_PAIR)
+    together = pl.concat([old[found.first].with_columns(numbers), rows[found.second].with_columns(numbers)])
+    return pl.concat([old.filter(~touched), _joined(together, [_PAIR], grouping), _started(others, grouping)])
 
 
 def _started(fresh: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:

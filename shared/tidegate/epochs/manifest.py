@@ -5,7 +5,7 @@ State segments, output objects, watermark and counters; what no committed manife
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from tidegate.epochs import documents, paths
@@ -14,7 +14,7 @@ from tidegate.epochs.result import TaskResult, segment_body, segment_from
 from tidegate.errors import CorruptObject
 from tidegate.frontier import Frontier, WatermarkRule
 from tidegate.outline import stage_name
-from tidegate.references import KeyRange, Segment, checksum
+from tidegate.references import KeyRange, Layer, Segment, checksum
 from tidegate.stores.ports import Objects
 from tidegate.timestamps import MAX, MIN
 
@@ -59,6 +59,11 @@ class Manifest:
         passed = self.frontier.watermark
         due = min((each.due for each in self.segments if each.due > passed), default=MAX)
         return min([self.frontier.alarm(due), *(each.alarm for each in self.segments)])
+
+    @property
+    def layers(self) -> Iterable[Layer]:
+        """The layers of all segments."""
+        return (layer for segment in self.segments for layer in segment.layers)
 
     def encode(self) -> bytes:
         """The manifest as a document."""
@@ -205,7 +210,7 @@ def _segments(
                 segments += result.segments
                 continue
             for old in previous.segments if previous else ():
-                valid = old.range.intersect(KeyRange(low, high))
+                valid = old.within(KeyRange(low, high))
                 if valid and (whole or stage_name(old.stage) == result.stage):
-                    segments.append(replace(old, range=valid))
+                    segments.append(valid)
     return tuple(segments)

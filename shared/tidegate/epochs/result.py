@@ -6,8 +6,8 @@ from typing import Any
 
 from tidegate.epochs import documents, paths
 from tidegate.frontier import SOURCE
-from tidegate.references import KeyRange, ObjectRef, Piece, Segment
-from tidegate.timestamps import MAX
+from tidegate.references import KeyRange, Layer, ObjectRef, Piece, Segment
+from tidegate.timestamps import MAX, MIN
 
 KIND = "task-result"
 
@@ -138,16 +138,29 @@ def segment_body(segment: Segment) -> dict[str, Any]:
 
 
 def segment_from(body: dict[str, Any]) -> Segment:
-    """A segment of a document; version 0.1.0 knew neither alarms nor holds, and one shuffle."""
+    """A segment of a document."""
+    valid = KeyRange(**body["range"])
     return Segment(
-        ref=ObjectRef(**body["ref"]),
-        range=KeyRange(**body["range"]),
-        rows=body["rows"],
+        range=valid,
+        layers=tuple(_layer(each) for each in body["layers"]) if "layers" in body else (_whole(body, valid),),
         due=body["due"],
         alarm=body.get("alarm", MAX),
         hold=body.get("hold", MAX),
         stage=body.get("stage", 1),
+        bucket=body.get("bucket"),
+        span=(body["span"][0], body["span"][1]) if "span" in body else (MIN, MAX),
+        windows=body.get("windows", body.get("rows", 0)),
     )
+
+
+def _layer(body: dict[str, Any]) -> Layer:
+    return Layer(**(body | {"range": KeyRange(**body["range"])}))
+
+
+def _whole(body: dict[str, Any], valid: KeyRange) -> Layer:
+    """The one layer of a segment of version 0.1.0, which is an object of its own."""
+    ref = ObjectRef(**body["ref"])
+    return Layer(ref.key, 0, ref.size, ref.checksum, body["rows"], valid)
 
 
 def tasks_of(epoch: int, stage: str, count: int) -> Sequence[Task]:

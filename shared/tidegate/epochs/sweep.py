@@ -45,11 +45,11 @@ def sweep(objects: Objects, head: Manifest, age: int, epochs_kept: int = EPOCHS_
     # State of the old epochs that any later manifest names was carried along by the first of them.
     key = paths.manifest(head.pipeline, limit + 1)
     try:
-        carried = Manifest.decode(key, objects.get(key)).segments
+        carried = Manifest.decode(key, objects.get(key))
     except ObjectNotFound:
         # Another sweep is ahead of this one.
         return 0
-    named = {segment.ref.key for segment in carried}
+    named = {layer.key for layer in carried.layers}
     old: dict[int, list[str]] = {}
     for each in listed:
         epoch = paths.epoch_of(each.key)

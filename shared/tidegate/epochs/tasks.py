@@ -6,18 +6,19 @@ after the claim, and from the bytes that the winner staged.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
-from tidegate.engine.codec import encode_state
 from tidegate.engine.dead_letters import DeadLetters
+from tidegate.engine.emission import Times
+from tidegate.engine.layers import LayerRows, encode_layers
 from tidegate.engine.map_task import InputSlice, MapOutput, map_epoch
-from tidegate.engine.reduce_task import ReduceOutput, Times, reduce_epoch
+from tidegate.engine.reduce_task import reduce_epoch
 from tidegate.engine.regroup import regroup
+from tidegate.engine.segments import Standing, is_due
 from tidegate.engine.shuffle import cut, fetch
-from tidegate.engine.state import read_segments
 from tidegate.epochs import paths
 from tidegate.epochs.manifest import (
     Manifest,
@@ -31,10 +32,10 @@ from tidegate.epochs.result import Published, Task, TaskResult, result_key, task
 from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.outline import stage_name
 from tidegate.plan import Plan
-from tidegate.references import KeyRange, ObjectRef, Piece, Segment
+from tidegate.references import KeyRange, Layer, ObjectRef, Piece, Segment
 from tidegate.sinks.late import KIND
 from tidegate.stores.ports import Objects
-from tidegate.timestamps import MAX, MIN
+from tidegate.timestamps import MIN
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class _Reduced:
         late: What was late for the next stage, as its late sink has it.
     """
 
-    state: ReduceOutput
+    segments: tuple[Segment, ...]
     rows: pl.DataFrame | None
     partials: pl.DataFrame | None
     late: bytes
@@ -164,7 +165,7 @@ class _Attempt:
         return self._result(
             counters=done.counters,
             passed=passed,
-            segments=self._segments(number, wanted, done.state),
+            segments=done.segments,
             shuffle=shuffle,
             pieces=pieces,
             outputs=self._outputs(done.rows, done.dead, {number: done.late}),
@@ -189,7 +190,7 @@ class _Attempt:
                 counters = _add(counters, done.counters)
                 dead.entries += done.dead.entries
                 late[number] = done.late
-                left, partials, rows = self._segments(number, wanted, done.state), done.partials, done.rows
+                left, partials, rows = done.segments, done.partials, done.rows
             else:
                 partials = rows = None
             segments += left
@@ -210,18 +211,19 @@ class _Attempt:
         stage = self.plan.stages[number]
         if stage.reduce is None:
             raise TidegateError(f"epoch {self.record.epoch} has reduce tasks, and its plan no reduce stage")
-        segments = self._old_segments(number, wanted)
-        state = read_segments(self.stores.state, segments, wanted, stage.reduce)
+        standing = Standing(self._old_segments(number, wanted), stage.reduce, partials, times)
+        state = standing.read(self.stores.state)
         reduced = reduce_epoch(stage, stage.reduce, state, partials, times)
+        segments = standing.after(reduced, wanted, number, lambda frames: self._layers(number, frames))
         if stage.combine is None:
-            return _Reduced(reduced, reduced.rows, None, b"", reduced.counters, reduced.dead)
+            return _Reduced(segments, reduced.rows, None, b"", reduced.counters, reduced.dead)
         before = watermark_before(self.previous, number + 1)
         again = regroup(reduced.rows, stage.combine, before, self._before(number + 2))
         dead = reduced.dead
         dead.entries += again.dead.entries
         # What the pipeline gives is counted, and not the panes on their way.
         counters = {name: n for name, n in reduced.counters.items() if not name.startswith("panes_")}
-        return _Reduced(reduced, None, again.partials, again.late, _add(counters, again.counters), dead)
+        return _Reduced(segments, None, again.partials, again.late, _add(counters, again.counters), dead)
 
     def _shuffled(self, partials: pl.DataFrame | None) -> tuple[str, tuple[Piece, ...]]:
         """Stores what a task combined for the next stage: the object's key and its pieces."""
@@ -286,40 +288,20 @@ class _Attempt:
 
     def _old_segments(self, number: int, wanted: KeyRange) -> tuple[Segment, ...]:
         """The segments of a stage before the epoch, as far as they lie in a range."""
-        found = []
-        for each in self.previous.segments if self.previous else ():
-            valid = each.range.intersect(wanted)
-            if each.stage == number and valid:
-                found.append(replace(each, range=valid))
-        return tuple(found)
+        before = self.previous.segments if self.previous else ()
+        found = (each.within(wanted) for each in before if each.stage == number)
+        return tuple(each for each in found if each)
 
     def _is_due(self, number: int, wanted: KeyRange, times: Times) -> bool:
-        for each in self.previous.segments if self.previous else ():
-            valid = each.range.intersect(wanted)
-            if each.stage != number or not valid:
-                continue
-            # What holds the next stage back may lie in the part that is cut off, and must be looked for anew.
-            cut_off = valid != each.range and each.hold < MAX
-            if cut_off or each.due <= times.after or each.alarm <= times.now:
-                return True
-        return False
+        return any(is_due(each, times) for each in self._old_segments(number, wanted))
 
-    def _segments(self, number: int, wanted: KeyRange, reduced: ReduceOutput) -> tuple[Segment, ...]:
-        if not reduced.state.height:
-            return ()
-        what = "state.parquet" if number == 1 else f"state-{number}.parquet"
-        ref = self._put(what, encode_state(reduced.state, self.record.fingerprint))
-        return (
-            Segment(
-                ref,
-                wanted,
-                rows=reduced.state.height,
-                due=reduced.due,
-                alarm=reduced.alarm,
-                hold=reduced.hold,
-                stage=number,
-            ),
-        )
+    def _layers(self, number: int, frames: Sequence[LayerRows]) -> list[Layer]:
+        """Stores layers of a stage's state, all of them in one object."""
+        what = "state.layers" if number == 1 else f"state-{number}.layers"
+        key = self._key(what)
+        data, layers = encode_layers(key, frames, self.record.fingerprint)
+        self.stores.state.put(key, data)
+        return layers
 
     def _outputs(
         self, rows: pl.DataFrame | None, dead: DeadLetters, late: Mapping[int, bytes]
@@ -350,12 +332,15 @@ class _Attempt:
         return tuple(outputs)
 
     def _put(self, what: str, data: bytes, *, keep: bool = False) -> ObjectRef:
-        task = self.task
-        key = paths.data(self.plan.name, task.epoch, task.stage, task.number, self.name, what)
+        key = self._key(what)
         self.stores.state.put(key, data)
         if keep:
             self.staged[key] = data
         return ObjectRef.of(key, data)
+
+    def _key(self, what: str) -> str:
+        task = self.task
+        return paths.data(self.plan.name, task.epoch, task.stage, task.number, self.name, what)
 
     def _results_of(self, number: int) -> list[TaskResult]:
         """The results of a stage's tasks."""

@@ -149,7 +149,7 @@ def _panes(counters: Counter[str]) -> list[tuple[str, str]]:
 
 
 def _state(manifest: Manifest, folders: Folders) -> list[tuple[str, str]]:
-    open_windows = sum({each.ref.key: each.rows for each in manifest.segments}.values())
+    open_windows = sum(each.windows for each in manifest.segments)
     watermark = manifest.frontier.watermark
     rows = [
         (

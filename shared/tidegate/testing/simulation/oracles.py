@@ -126,11 +126,12 @@ class Watch:
         """The state that the head names is there, and that of the epochs that the sweep keeps."""
         current = self.cloud.state.current
         for manifest in self.manifests[-self.cloud.settings.epochs_kept :]:
-            for segment in manifest.segments:
-                found = current.get(segment.ref.key)
-                if found is None or checksum(found.data) != segment.ref.checksum:
+            for layer in manifest.layers:
+                found = current.get(layer.key)
+                data = found.data[layer.offset : layer.offset + layer.length] if found else b""
+                if checksum(data) != layer.checksum:
                     self.cloud.universe.violated(
-                        f"of epoch {manifest.epoch} the state {segment.ref.key} is gone, or not what it was"
+                        f"of epoch {manifest.epoch} the state {layer.key} is gone, or not what it was"
                     )
 
     def read_along(self) -> None:
@@ -159,9 +160,9 @@ class Watch:
             cloud.universe.violated(f"a reader of epoch {head.epoch} does not find {key}")
             return
         manifest = Manifest.decode(key, cloud.state.current[key].data)
-        for segment in manifest.segments:
-            if segment.ref.key not in cloud.state.current:
-                cloud.universe.violated(f"a reader of epoch {head.epoch} does not find {segment.ref.key}")
+        for layer in manifest.layers:
+            if layer.key not in cloud.state.current:
+                cloud.universe.violated(f"a reader of epoch {head.epoch} does not find {layer.key}")
         for name in manifest.outputs:
             if name not in cloud.output.current:
                 cloud.universe.violated(f"a reader of epoch {head.epoch} does not find {name}")
@@ -259,5 +260,8 @@ def _without_results(bucket: Bucket) -> Archive:
 
 def _content(manifest: Manifest) -> Manifest:
     """A manifest without the names that attempts gave their objects; checksums stay."""
-    segments = [replace(each, ref=replace(each.ref, key="")) for each in manifest.segments]
+    segments = [
+        replace(each, layers=tuple(replace(layer, key="") for layer in each.layers))
+        for each in manifest.segments
+    ]
     return replace(manifest, segments=tuple(segments))

@@ -1,0 +1,136 @@
+"""The layers of a state segment: a base and deltas over it, as in a log-structured merge tree.
+
+An epoch writes the rows that it changed and not the state that it found. Reading takes, for a key and window,
+the row of the last layer that has one; a row may say that the window is gone. Layers are folded together so
+that each is more than `FOLDED` times as large as the next: a row is written again a number of times that is
+logarithmic in the size of the state, and so many layers are read at most ("The log-structured merge-tree",
+O'Neil et al., Acta Informatica 1996, section 3).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+
+import polars as pl
+
+from tidegate.engine.codec import decode_state, encode_state
+from tidegate.engine.columns import GONE, SLICE
+from tidegate.engine.key_groups import in_range
+from tidegate.engine.pairs import marked, matches, pairs
+from tidegate.engine.state import places, state_schema
+from tidegate.grouping import Grouping
+from tidegate.references import KeyRange, Layer, checksum
+from tidegate.stores.ports import Objects
+
+FOLDED = 2
+"""How many times as many rows as all above it a layer has that is left as it is."""
+
+
+def layer_schema(grouping: Grouping) -> dict[str, pl.DataType]:
+    """The columns of a layer."""
+    return state_schema(grouping) | {GONE: pl.Boolean()}
+
+
+def read_layers(objects: Objects, layers: Sequence[Layer], grouping: Grouping) -> list[pl.DataFrame]:
+    """The rows of each layer that lie in its range; those of one object are got together.
+
+    Raises:
+        CorruptObject: A layer is not what was written.
+    """
+    wanted: dict[str, list[Layer]] = {}
+    for each in layers:
+        wanted.setdefault(each.key, []).append(each)
+    frames: dict[Layer, pl.DataFrame] = {}
+    for key, parts in wanted.items():
+        found = objects.get_ranges(key, [(each.offset, each.length) for each in parts])
+        for each, data in zip(parts, found, strict=True):
+            rows = decode_state(key, each.verify(data), layer_schema(grouping))
+            frames[each] = rows.filter(in_range(each.range))
+    return [frames[each] for each in layers]
+
+
+def newest(layers: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
+    """The last row of each key and window in layers that lie one over the other, oldest first."""
+    if not layers:
+        return pl.DataFrame(schema=layer_schema(grouping))
+    *below, top = layers
+    for layer in reversed(below):
+        replaced, _ = matches(layer, top, _identity(grouping))
+        top = pl.concat([layer.filter(~replaced), top])
+    return top
+
+
+def live(rows: pl.DataFrame) -> pl.DataFrame:
+    """The rows of windows that are there, in the columns of state."""
+    return rows.filter(~pl.col(GONE)).drop(GONE)
+
+
+def changes(before: pl.DataFrame, after: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+    """What a layer over one state says to make another one of it.
+
+    Args:
+        before: One row for each key and window.
+        after: The same.
+        grouping: The grouping.
+    """
+    found = pairs(before, after, _identity(grouping))
+    old, new = before[found.first], after[found.second]
+    differs = reduce(or_, (new[name].ne_missing(old[name]) for name in new.columns))
+    known = marked(after, found.second.filter(~differs))
+    gone = before.filter(~marked(before, found.first)).select(_identity(grouping))
+    empty = [
+        pl.lit(None, dtype=dtype).alias(name)
+        for name, dtype in state_schema(grouping).items()
+        if name not in gone.columns
+    ]
+    written = after.filter(~known).with_columns(pl.lit(False).alias(GONE))
+    return pl.concat([written, gone.with_columns(*empty, pl.lit(True).alias(GONE)).select(written.columns)])
+
+
+def untouched(layers: Sequence[Layer], rows: int) -> int:
+    """How many layers, from the oldest, stay as they are below one of so many new rows; the others fold.
+
+    Example:
+        >>> whole = KeyRange(0, 1024)
+        >>> chain = [Layer("a", 0, 1, "", rows, whole) for rows in (1000, 100, 20)]
+        >>> [untouched(chain, rows) for rows in (1, 10, 50, 500)]
+        [3, 2, 1, 0]
+    """
+    kept = len(layers)
+    while kept and layers[kept - 1].rows <= FOLDED * rows:
+        kept -= 1
+        rows += layers[kept].rows
+    return kept
+
+
+@dataclass(frozen=True)
+class LayerRows:
+    """The rows of a layer that is to be stored, and the key groups that they are valid for."""
+
+    rows: pl.DataFrame
+    range: KeyRange
+
+
+def encode_layers(key: str, layers: Sequence[LayerRows], plan: str) -> tuple[bytes, list[Layer]]:
+    """The content of an object that holds layers one behind the other, and the references to them.
+
+    Args:
+        key: The object's.
+        layers: Those to store.
+        plan: The plan's fingerprint.
+    """
+    content: list[bytes] = []
+    stored: list[Layer] = []
+    offset = 0
+    for each in layers:
+        data = encode_state(each.rows, plan)
+        stored.append(Layer(key, offset, len(data), checksum(data), each.rows.height, each.range))
+        content.append(data)
+        offset += len(data)
+    return b"".join(content), stored
+
+
+def _identity(grouping: Grouping) -> list[str]:
+    """The columns that tell the rows of state apart."""
+    return [*places(grouping), *((SLICE,) if SLICE in state_schema(grouping) else ())]
