@@ -307,7 +307,7 @@ def result(stage: str) -> str:
 
 
 def data(stage: str) -> str:
-    return paths.data("p", 1, stage, 0, "attempt", "state.parquet")
+    return paths.data("p", 1, stage, 0, "attempt", "state.layers")
 
 
 def who(call: Call) -> set[str]:

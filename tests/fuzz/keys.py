@@ -31,7 +31,7 @@ _RECORD = lines(("x", 1, 5)).encode()
 _STATE = re.compile(
     r"scores/(?:epochs/\d{10}/(?:record\.json|manifest\.json|results/(?:map|reduce|epoch)-\d{5}\.json)"
     r"|data/\d{10}/(?:map|reduce|epoch)-\d{5}-attempt\d+-"
-    r"(?:shuffle\.arrow|state\.parquet|output\.json|dead-letters\.json))"
+    r"(?:shuffle\.arrow|state\.layers|output\.json|dead-letters\.json))"
 )
 _OUTPUT = re.compile(r"(?:totals/epoch-\d{10}-|dead-letters/scores/epoch-\d{10}-(?:map|epoch)-)\d{5}\.json")
 _ROW = re.compile(r"[a-z]+(?:#[0-9a-f-]+)?")
@@ -68,7 +68,7 @@ HOSTILE = (
     ),
     *(
         "scores/epochs/0000000001/record.json",
-        "scores/data/0000000001/map-00000-a-state.parquet",
+        "scores/data/0000000001/map-00000-a-state.layers",
         "wake",
         "head",
     ),

@@ -107,7 +107,7 @@ def test_what_is_built_of_a_name_can_be_told_apart(
         paths.record(pipeline, epoch),
         paths.manifest(pipeline, epoch),
         paths.result(pipeline, epoch, stage, task),
-        paths.data(pipeline, epoch, stage, task, attempt, "state.parquet"),
+        paths.data(pipeline, epoch, stage, task, attempt, "state.layers"),
     ]
     assert len(set(built)) == 4
     for key in built:
