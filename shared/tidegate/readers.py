@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from tidegate.branches import Branch
 from tidegate.errors import PipelineError
 from tidegate.pipeline import Stream
 from tidegate.schema import UserSchema, declared_schema
@@ -93,4 +94,4 @@ def _read(
     expression = pl.col(event_time) if isinstance(event_time, str) else event_time
     source = Source(kind, check_prefix(label, prefix), columns, expression, watermark, null_values, ordered)
     source.check(label)
-    return Stream(source, columns)
+    return Stream((Branch(source),), columns)

@@ -117,7 +117,8 @@ class World:
 
     def upload_files(self, files: dict[str, bytes]) -> None:
         """Puts files of these names into the source's folder, all of them accepted at once."""
-        self._runner.upload({f"{self.outline.prefix}/{name}": data for name, data in files.items()})
+        (source,) = self.outline.sources
+        self._runner.upload({f"{source.prefix}/{name}": data for name, data in files.items()})
 
     def run(
         self,

@@ -238,7 +238,7 @@ class Watch:
                 run_task(cloud.plan, stores, task, "replay")
                 key = result_key(record.pipeline, task)
                 results.append(TaskResult.decode(key, state.get(key)))
-        replayed = build_manifest(record, cloud.plan.source.rule(), previous, results)
+        replayed = build_manifest(record, cloud.plan.rules, previous, results)
         if _content(replayed) != _content(committed):
             cloud.universe.violated(
                 f"epoch {record.epoch} replayed is {_content(replayed)}, and was {_content(committed)}"
