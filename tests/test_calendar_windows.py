@@ -1,6 +1,7 @@
 """Days, weeks and months as clocks show them, compared with Python's own time zones."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -60,6 +61,38 @@ def test_a_midnight_that_clocks_show_twice_counts_the_first_time() -> None:
     start = from_datetime(midnight)
     found = windows(tg.CalendarWindows("day", "America/St_Johns"), start, start + HOUR // 2, start + HOUR)
     assert found == [(start, start + 25 * HOUR)] * 3
+
+
+def test_where_clocks_are_set_over_several_bounds_the_window_still_holds_its_moments() -> None:
+    def at(text: str) -> int:
+        return from_datetime(datetime.fromisoformat(text).replace(tzinfo=UTC))
+
+    # In Newfoundland it was 02:01 behind 00:00 of 1988-04-03, in Kwajalein 01:00 behind 23:59 of 1969-09-30.
+    newfoundland = windows(tg.CalendarWindows("hour", "America/St_Johns"), at("1988-04-03T03:31"))
+    assert newfoundland == [(at("1988-04-03T03:30"), at("1988-04-03T04:30"))]
+    kwajalein = windows(tg.CalendarWindows("hour", "Pacific/Kwajalein"), at("1969-09-30T13:00"))
+    assert kwajalein == [(at("1969-09-30T12:00"), at("1969-10-01T12:00"))]
+
+
+def changes(zone: str) -> list[int]:
+    """The hours of a hundred and fifty years in which clocks were set, microseconds since 1970."""
+    frame = pl.DataFrame({"hour": range(-130 * 8766 * HOUR, 68 * 8766 * HOUR, HOUR)})
+    local = pl.col("hour").cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(zone)
+    offset = local.dt.replace_time_zone(None).to_physical() - pl.col("hour")
+    return frame.filter(offset != offset.shift(-1)).get_column("hour").to_list()
+
+
+@pytest.mark.parametrize("zone", ["America/St_Johns", "Pacific/Kwajalein", "Asia/Manila", "America/Juneau"])
+@pytest.mark.parametrize("unit", UNITS)
+def test_windows_follow_on_each_other_wherever_clocks_are_set(unit: Any, zone: str) -> None:
+    moments = sorted(
+        {each + n * HOUR // 4 + d for each in changes(zone) for n in range(-150, 150) for d in (-1, 0)}
+    )
+    found = windows(tg.CalendarWindows(unit, zone), *moments)
+
+    assert all(start <= moment < end for moment, (start, end) in zip(moments, found, strict=True))
+    distinct = sorted(set(found))
+    assert all(before[1] <= after[0] for before, after in pairwise(distinct))
 
 
 ZONES = (
@@ -124,3 +157,9 @@ def test_what_cannot_be_a_calendar_is_refused() -> None:
 def test_unit_and_zone_are_part_of_the_meaning() -> None:
     assert tg.CalendarWindows("day").describe() == "CalendarWindows(day, tz=UTC)"
     assert tg.CalendarWindows("week", tz="Asia/Tokyo").describe() == "CalendarWindows(week, tz=Asia/Tokyo)"
+
+
+def test_a_zone_may_be_a_zoneinfo_and_a_unit_is_a_word() -> None:
+    assert tg.CalendarWindows("day", tz=ZoneInfo("Asia/Tokyo")) == tg.CalendarWindows("day", "Asia/Tokyo")
+    with pytest.raises(PipelineError, match=r"the unit \['day'\] is unknown"):
+        tg.CalendarWindows(["day"])  # type: ignore[arg-type]

@@ -407,3 +407,13 @@ def test_without_the_right_to_write_or_read(place: Path, path: str, mode: int) -
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("tidegate: ")
     assert path.rsplit("/", maxsplit=1)[-1] in done.stderr
+
+
+def test_the_papers_figures_are_drawn_at_the_repositorys_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["figures", "--output", "out"]) == 2
+    assert "come with Tidegate's repository; run this at its root" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -62,6 +62,22 @@ def test_an_element_may_be_in_several_windows_and_in_none() -> None:
     assert run.counters["dropped_late"] == 0
 
 
+def test_an_element_is_in_a_window_once_however_often_it_is_given() -> None:
+    def twice(events: pl.DataFrame, event_time: pl.Series) -> pl.DataFrame:
+        starts = pl.concat_list(event_time, event_time, event_time)
+        ends = pl.concat_list(event_time + pl.duration(seconds=each) for each in (5, 5, 9))
+        none = pl.lit([], dtype=pl.List(pl.Datetime("us", "UTC")))
+        chosen = pl.col("v") > 0
+        return events.select(
+            start=pl.when(chosen).then(starts).otherwise(none), end=pl.when(chosen).then(ends).otherwise(none)
+        )
+
+    run = stage(twice)
+    run.epoch([element(1, 2), element(1, 0), element(1, 4)])
+
+    assert brief(run.epoch(close=True)) == [("a", 1, 6, 6), ("a", 1, 10, 6)]
+
+
 def test_what_is_dropped_is_counted_for_each_window() -> None:
     run = stage(next_two)
     run.epoch([element(40, 2)], watermark=15)

@@ -33,6 +33,11 @@ def windowed() -> tg.Stream:
     return stream().window(tg.FixedWindows("2m"))
 
 
+def retracting() -> tg.Stream:
+    windows = windowed().trigger(tg.AfterWatermark(early=tg.AfterCount(1)))
+    return windows.accumulate(tg.ACCUMULATING_AND_RETRACTING).group_by("team").agg(games=tg.count())
+
+
 def regrouped(accumulation: Any, trigger: Any, times: int = 2) -> tg.Stream:
     built = stream()
     for _ in range(times):
@@ -116,6 +121,20 @@ def agg(**aggregates: Any) -> Any:
             "write_json: windows are set, and nothing is computed in them",
         ),
         (agg, r"agg: nothing is computed\. Give for example total=tg\.sum"),
+        (
+            lambda: group("team").agg(tg.count()),  # type: ignore[arg-type]
+            r"agg: an aggregate has no name\. Name it, as in agg\(n=tg\.count\(\)\)",
+        ),
+        (
+            lambda: group(["team", "score"]),
+            r"group_by: .* Give them one by one: 'team', 'score'\.",
+        ),
+        (
+            lambda: (
+                agg(n=tg.count()).window(tg.FixedWindows("1h")).group_by("window_start").agg(n=tg.count())
+            ),
+            r"window_start belongs to the system.*such as group_by\(window=pl\.col\('window_start'\)\)",
+        ),
         (lambda: agg(team=tg.count()), "agg: team is already a key column. Choose another name"),
         (lambda: agg(op=tg.count()), "agg: the name op belongs to the system. Choose another name"),
         (lambda: agg(__x=tg.count()), "agg: the name __x belongs to the system"),
@@ -242,6 +261,20 @@ def test_expiry_is_the_end_and_the_lateness_and_never_overflows() -> None:
     assert expiry(MAX) == [MAX - 1] * 4
 
 
+def test_windows_that_are_set_again_keep_the_trigger_and_the_accumulation() -> None:
+    once = stream().window(tg.FixedWindows("1h"), allowed_lateness="1h")
+    again = (
+        once.trigger(tg.Repeatedly(tg.AfterCount(1)))
+        .accumulate(tg.ACCUMULATING)
+        .window(tg.FixedWindows("2m"))
+    )
+
+    assert again.windowing is not None
+    described = again.windowing.describe()
+    assert described.startswith("FixedWindows(size=2m, offset=0s), allowed_lateness=0s, Repeatedly(")
+    assert described.endswith(", accumulating")
+
+
 def test_a_stream_is_immutable() -> None:
     base = windowed()
     windowing, before = base.windowing, base.steps
@@ -275,3 +308,8 @@ def test_words_may_be_given_as_texts() -> None:
         "FixedWindows(size=2m, offset=0s), allowed_lateness=0s, timestamp=latest, "
         "AfterWatermark(late=AfterCount(1)), accumulating"
     )
+
+
+def test_a_pane_may_be_selected_with_its_own_columns_before_it_is_grouped_again() -> None:
+    kept = retracting().select("team", "op", "emitted_at", "games").filter(pl.col("pane_timing") != "late")
+    assert kept.window(tg.FixedWindows("1h")).group_by("team").agg(panes=tg.count())

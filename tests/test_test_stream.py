@@ -351,3 +351,30 @@ def test_it_needs_nothing_that_only_developers_of_tidegate_have() -> None:
     loaded = {name.split(".")[0] for name in done.stdout.splitlines()}
     assert not loaded & {"pytest", "hypothesis", "greenlet", "boto3", "yaml"}
     assert "polars" in loaded
+
+
+def test_the_last_instant_of_time_lies_in_no_window() -> None:
+    panes = stream().add({"team": "x", "score": 1, "at": "9999-12-31T23:59:59.999Z"}).close().run(totals)
+    assert {pane.values["total"] for pane in panes} == {1}
+
+    schema = SCHEMA | {"at": pl.Datetime("us")}
+    last = TestStream(schema, event_time="at").add({"team": "x", "at": "9999-12-31T23:59:59.999999Z"})
+    (letter,) = last.close().run(totals).dead_letters
+    assert letter["reason"] == (
+        "its event time 9999-12-31T23:59:59.999999Z is the last instant of time, which lies in no window"
+    )
+
+
+def test_a_sum_that_does_not_fit_is_a_dead_letter_that_names_it() -> None:
+    panes = stream().add(score(2**63 - 1, 0), score(1, 0), score(3, 0, team="y")).close().run(totals)
+
+    assert {pane.key for pane in panes} == {"y"}
+    letter = panes.dead_letters[-1]
+    assert "agg(total=sum(...))" in letter["reason"]
+    assert "__agg" not in letter["reason"]
+
+
+@pytest.mark.parametrize("given", [[score(1, 0)], "abc", None])
+def test_rows_are_given_one_by_one(given: Any) -> None:
+    with pytest.raises(PipelineError, match=r"action 0 \(add\): .* is no row\. .*add\(\*rows\)"):
+        stream().add(given)

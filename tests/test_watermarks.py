@@ -1,5 +1,6 @@
 import pytest
 
+import tidegate as tg
 from tidegate.errors import PipelineError
 from tidegate.frontier import WatermarkRule
 from tidegate.timestamps import MAX, MIN
@@ -43,7 +44,7 @@ def test_marks_are_known_by_their_producers_in_any_order() -> None:
     assert Marks(["b", "a"]).rule() == WatermarkRule(marked=True, producers=("a", "b"))
 
 
-@pytest.mark.parametrize("producers", [[], "web", [""], ["a/b"], [1]])
+@pytest.mark.parametrize("producers", [[], [""], ["a/b"], [1]])
 def test_producers_that_are_no_names_are_refused(producers: object) -> None:
     with pytest.raises(
         PipelineError, match=r"Marks\(producers=.*no names of producers.* Give a list of names"
@@ -72,7 +73,7 @@ def test_idle_is_its_policy_with_a_timeout() -> None:
     assert Idle(Marks(["a"]), "1s").rule() == WatermarkRule(marked=True, producers=("a",), timeout=SECOND)
 
 
-@pytest.mark.parametrize("policy", [Perfect(), Idle(Marks(), "1s"), "10s", Marks])
+@pytest.mark.parametrize("policy", [Perfect(), Idle(Marks(), "1s"), Marks])
 def test_idle_needs_a_policy_that_waits_for_input(policy: object) -> None:
     with pytest.raises(PipelineError, match=r"Give one of those that wait for input"):
         Idle(policy, "1s")  # type: ignore[arg-type]
@@ -81,3 +82,10 @@ def test_idle_needs_a_policy_that_waits_for_input(policy: object) -> None:
 def test_a_timeout_of_nothing_is_refused() -> None:
     with pytest.raises(PipelineError, match=r"the timeout is zero"):
         Idle(Marks(), "0s")
+
+
+def test_what_is_easily_mistaken_is_refused_with_the_mend() -> None:
+    with pytest.raises(PipelineError, match=r"Write tg\.Idle\(tg\.BoundedDelay\('10s'\), timeout='5m'\)"):
+        tg.Idle("5m")  # type: ignore[arg-type]
+    with pytest.raises(PipelineError, match=r"Write Marks\(\['web'\]\), with all names"):
+        tg.Marks("web", "app")

@@ -20,7 +20,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         metrics.add_metric("ReleasedLeases", "Count", 1)
         return control.release(execution)
     if event["action"] == "stage":
-        return control.next_stage(event["epoch"], event["stage"], event["later"], event["history"])
+        return control.next_stage(execution, event["epoch"], event["stage"], event["later"], event["history"])
     answer = control.plan(execution, event["history"])
     metrics.add_metric("PlannedEpochs", "Count", 1 if "epoch" in answer else 0)
     logger.info("planned", action=answer["action"], epoch=answer.get("epoch"))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
+from zoneinfo import ZoneInfo
 
 import polars as pl
 
@@ -14,6 +15,8 @@ UNITS: Final = {"hour": "1h", "day": "1d", "week": "1w", "month": "1mo", "quarte
 
 _HOUR = 3_600_000_000
 _DAY = 24 * _HOUR
+_MOST_BOUNDS = 32
+"""More bounds than clocks were ever set over at once: a day, in hours."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class CalendarWindows:
 
     Args:
         unit: `hour`, `day`, `week`, `month`, `quarter` or `year`.
-        tz: A time zone, such as `"Europe/Berlin"`.
+        tz: A time zone, such as `"Europe/Berlin"`, or a `ZoneInfo` with a key.
 
     Raises:
         PipelineError: The unit or the time zone is unknown.
@@ -38,15 +41,17 @@ class CalendarWindows:
     """
 
     unit: Literal["hour", "day", "week", "month", "quarter", "year"]
-    tz: str = "UTC"
+    tz: str | ZoneInfo = "UTC"
 
     def __post_init__(self) -> None:
-        if self.unit not in UNITS:
+        if isinstance(self.tz, ZoneInfo):
+            object.__setattr__(self, "tz", self.tz.key)
+        if not isinstance(self.unit, str) or self.unit not in UNITS:
             raise PipelineError(
                 "CalendarWindows", f"the unit {self.unit!r} is unknown", f"Give one of {', '.join(UNITS)}."
             )
         try:
-            known = bool(self.tz and pl.select(self._local(pl.lit(0))).height)
+            known = bool(isinstance(self.tz, str) and self.tz and pl.select(self._local(pl.lit(0))).height)
         except (pl.exceptions.PolarsError, TypeError):
             known = False
         if not known:
@@ -84,31 +89,67 @@ class CalendarWindows:
         return first
 
     def _starts_of(self, moments: pl.Series) -> pl.Series:
-        moment, unit = pl.col("moment"), UNITS[self.unit]
-        bound = self._local(moment).dt.truncate(unit)
-        start, following = self._moment(bound), self._moment(bound.dt.offset_by(unit))
-        # Clocks that are set back over a bound show times before it once more, when it has long begun.
-        start = pl.when(following <= moment).then(following).otherwise(start)
-        start = pl.when(start > moment).then(self._moment(bound.dt.offset_by(f"-{unit}"))).otherwise(start)
-        return moments.to_frame("moment").select(start.clip(lower_bound=MIN)).to_series()
+        """The latest bound that is not after each moment."""
+        moment, bound, start, following = (pl.col(name) for name in ("moment", "bound", "start", "following"))
+        following_bound = self._after(bound, 1)
+        frame = moments.to_frame("moment").with_columns(
+            self._local(moment).dt.truncate(UNITS[self.unit]).alias("bound")
+        )
+        # Clocks that are set back over bounds show times before them once more, when they have long begun;
+        # and those that are set forward show times behind bounds that they would have shown later.
+        for _ in range(_MOST_BOUNDS):
+            frame = frame.with_columns(
+                self._moment(bound).alias("start"), self._moment(following_bound).alias("following")
+            )
+            moved = (
+                pl.when(following <= moment)
+                .then(following_bound)
+                .when(start > moment)
+                .then(self._after(bound, -1))
+            )
+            frame = frame.with_columns(moved.alias("moved"))
+            if frame.get_column("moved").null_count() == frame.height:
+                break
+            frame = frame.with_columns(pl.coalesce("moved", bound).alias("bound"))
+        return frame.select(start.clip(lower_bound=MIN).alias("moment")).to_series()
 
     def _ends_of(self, starts: pl.Series) -> pl.Series:
-        unit = UNITS[self.unit]
-        end = self._moment(self._local(pl.col("start")).dt.truncate(unit).dt.offset_by(unit))
-        return starts.to_frame("start").select(end.clip(upper_bound=MAX)).to_series()
+        """The first bound after each start."""
+        start, bound, end = pl.col("start"), pl.col("bound"), pl.col("end")
+        frame = starts.to_frame("start").with_columns(
+            self._local(start).dt.truncate(UNITS[self.unit]).alias("bound"),
+            pl.lit(None, dtype=pl.Int64).alias("end"),
+        )
+        for number in range(1, _MOST_BOUNDS):
+            following = self._after(bound, number)
+            at = self._moment(following)
+            frame = frame.with_columns(pl.min_horizontal(end, pl.when(at > start).then(at)).alias("end"))
+            # Behind a bound that clocks skip there may be one that they show before it would have been.
+            shown = self._shown(following).is_not_null() & end.is_not_null()
+            if frame.select((shown | start.is_null()).all()).item():
+                break
+        return frame.select(end.clip(upper_bound=MAX).alias("start")).to_series()
+
+    def _after(self, bound: pl.Expr, number: int) -> pl.Expr:
+        return bound.dt.offset_by(f"{number}{UNITS[self.unit].removeprefix('1')}")
 
     def _local(self, moment: pl.Expr) -> pl.Expr:
         """What clocks show at a moment, Int64 microseconds."""
         utc = moment.cast(pl.Datetime("us", "UTC"))
-        return utc.dt.convert_time_zone(self.tz).dt.replace_time_zone(None)
+        return utc.dt.convert_time_zone(str(self.tz)).dt.replace_time_zone(None)
 
     def _moment(self, local: pl.Expr) -> pl.Expr:
         """When clocks show a time first, or would have shown it."""
-        shown = local.dt.replace_time_zone(self.tz, ambiguous="earliest", non_existent="null")
         # A day before the change they still went as before it.
-        before = (local.to_physical() - _DAY).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(self.tz)
+        before = (
+            (local.to_physical() - _DAY).cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(str(self.tz))
+        )
         offset = (before.dt.base_utc_offset() + before.dt.dst_offset()).dt.total_microseconds()
-        return pl.coalesce(shown.dt.epoch("us"), local.to_physical() - offset)
+        return pl.coalesce(self._shown(local).dt.epoch("us"), local.to_physical() - offset)
+
+    def _shown(self, local: pl.Expr) -> pl.Expr:
+        """When clocks show a time first; null if they skip it."""
+        return local.dt.replace_time_zone(str(self.tz), ambiguous="earliest", non_existent="null")
 
 
 def _by_value(values: pl.Series, function: Callable[[pl.Series], pl.Series]) -> pl.Series:

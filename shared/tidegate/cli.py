@@ -258,6 +258,10 @@ def _compile(options: argparse.Namespace) -> int:
 
 
 def _figures(options: argparse.Namespace) -> int:
+    if options.package == PAPER and not Path(*PAPER.split(".")).is_dir():
+        raise UsageError(
+            "the paper's figures come with Tidegate's repository; run this at its root, or name a package"
+        )
     options.output.mkdir(parents=True, exist_ok=True)
     for name, figure in figures_in(options.package).items():
         picture = options.output / f"{name}.svg"

@@ -25,9 +25,10 @@ class CustomWindows:
     Args:
         assign: From the stream's columns and the event times (a `Datetime` in UTC) of any number of rows to
             the columns `start` and `end`, a row for a row: `Datetime` if each has one window, or lists of
-            them. A row with an empty list is in no window. It must look at each row by itself, for which
-            rows share a frame is chance. A row that it fails on, or for which it gives no window
-            `start < end`, becomes a dead letter.
+            them. A row with an empty list is in no window, and one that is given a window several times is
+            in it once; if several of its windows merge, the row counts once for each of them. It must look at
+            each row by itself, for which rows share a frame is chance. A row that it fails on, or for which
+            it gives no window `start < end`, becomes a dead letter.
         merge: From windows to the windows that they become, for windows that can grow together; None if they
             never do. It is given the columns `key` (a number for each key), `start` and `end`, ordered by
             key and start, and gives `start` and `end`, a row for a row. It must not matter in which order
@@ -120,6 +121,7 @@ class CustomWindows:
             if not isinstance(found.schema[START], pl.List):
                 found = found.select(pl.concat_list(START).alias(START), pl.concat_list(END).alias(END))
             _check(found)
+            found = _distinct(found)
         except MemoryError:
             raise
         except FAILURES as error:
@@ -142,6 +144,15 @@ def _epoch(name: str, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.List):
         return pl.col(name).list.eval(pl.element().dt.epoch("us"))
     return pl.col(name).dt.epoch("us")
+
+
+def _distinct(found: pl.DataFrame) -> pl.DataFrame:
+    """Each row's windows, those that it has several times once."""
+    if not found.select((pl.col(START).list.len() > 1).any()).item():
+        return found
+    each = found.with_row_index("row").explode(START, END).unique(maintain_order=True)
+    # A row without any has lists again in which nothing is.
+    return each.group_by("row", maintain_order=True).agg(pl.col(START, END).drop_nulls()).drop("row")
 
 
 def _check(found: pl.DataFrame) -> None:

@@ -56,6 +56,8 @@ def expressions_of(
     for each in (*positional, *named.values()):
         if not isinstance(each, str | pl.Expr):
             mend = "Give an expression, such as pl.col('score') * 2 or pl.lit(1)."
+            if isinstance(each, list):
+                mend = f"Give them one by one: {', '.join(map(repr, each))}."
             raise PipelineError(label, f"{each!r} does not fit here", mend)
     columns = [pl.col(each) if isinstance(each, str) else each for each in (*positional, *named.values())]
     count = len(positional)

@@ -55,6 +55,9 @@ def check_value_names(names: Collection[str], keys: Collection[str]) -> None:
         PipelineError: The name belongs to the system, or is a value's and a key's.
     """
     for name in (*names, *keys):
+        if name in PANE_COLUMNS and name in keys:
+            mend = f"Give the key another name, such as group_by({name.split('_')[0]}=pl.col({name!r}))."
+            raise PipelineError("agg", f"the name {name} belongs to the system", mend)
         if name in PANE_COLUMNS or name.startswith(HIDDEN):
             raise PipelineError("agg", f"the name {name} belongs to the system", "Choose another name.")
     for name in names:

@@ -20,8 +20,8 @@ from tidegate.errors import PipelineError
 from tidegate.expressions import expressions_of
 from tidegate.function_steps import FilterFunction, FlatMap, Row, checked_callable
 from tidegate.grouping import Grouping, Windowing
-from tidegate.limits import MAX_SHUFFLES
 from tidegate.panes import OP, PANE_COLUMNS, Op, Timestamp, check_value_names, schema_of_panes
+from tidegate.regrouping import check_regrouping
 from tidegate.schema import UserSchema, declared_schema
 from tidegate.sinks.late import LateSink
 from tidegate.sinks.sink import Sink
@@ -149,7 +149,14 @@ class Stream:
             mend = f"Give one of {', '.join(Timestamp)}."
             raise PipelineError("window(timestamp=...)", f"{timestamp!r} is unknown", mend)
         late = None if late_to is None else check_prefix("window(late_to=...)", late_to)
-        windowing = Windowing(window_fn, lateness, timestamp=Timestamp(timestamp), late_to=late)
+        # Windows that are set again keep the trigger and the accumulation.
+        windowing = replace(
+            self.windowing or Windowing(window_fn),
+            window_fn=window_fn,
+            allowed_lateness=lateness,
+            timestamp=Timestamp(timestamp),
+            late_to=late,
+        )
         return replace(self, windowing=windowing)
 
     def trigger(self, trigger: Trigger, *, allow_unsafe_trigger: bool = False) -> "Stream":
@@ -183,8 +190,10 @@ class Stream:
     def group_by(self, *keys: str | pl.Expr, **named: pl.Expr) -> "GroupedStream":
         """The key of the groups: columns or row-by-row expressions. Follow it with `agg`."""
         windowing = self._windowing("group_by")
-        self._check_regrouping()
         expressions = expressions_of("group_by", keys, named)
+        if self.shuffles:
+            before = self.shuffles[-1].grouping.windowing
+            check_regrouping(len(self.shuffles), before, windowing, self.steps, expressions)
         dtypes = Select("group_by", expressions).schema_after(self.schema)
         windowing.check(last_to_end(self.branches))
         derived = tuple(each for each in expressions if not each.meta.is_column())
@@ -259,20 +268,6 @@ class Stream:
             )
         return self.windowing
 
-    def _check_regrouping(self) -> None:
-        """Refuses to group panes again of which several may hold the same elements, none taking any back."""
-        if len(self.shuffles) == MAX_SHUFFLES:
-            raise PipelineError(
-                "group_by", f"the pipeline groups {MAX_SHUFFLES} times already", "Write to a sink in between."
-            )
-        if self.shuffles and self.shuffles[-1].grouping.windowing.repeats_elements:
-            raise PipelineError(
-                "group_by",
-                "the panes before it are accumulating, and would be counted again with each refinement",
-                "Call .accumulate(ACCUMULATING_AND_RETRACTING) before the first agg, so that each pane takes "
-                "the one before it back; or DISCARDING, so that each holds only what is new.",
-            )
-
 
 @dataclass(frozen=True, eq=False)
 class GroupedStream:
@@ -283,7 +278,7 @@ class GroupedStream:
     keys: dict[str, pl.DataType]
     derived: tuple[pl.Expr, ...]
 
-    def agg(self, **aggregates: Aggregate) -> Stream:
+    def agg(self, *unnamed: Aggregate, **aggregates: Aggregate) -> Stream:
         """*What* is computed, one output column a keyword.
 
         Returns:
@@ -296,6 +291,8 @@ class GroupedStream:
         Example:
             >>> scores.group_by("team").agg(total=tg.sum("score"), games=tg.count())  # doctest: +SKIP
         """
+        if unnamed:
+            raise PipelineError("agg", "an aggregate has no name", "Name it, as in agg(n=tg.count()).")
         if not aggregates:
             raise PipelineError("agg", "nothing is computed", "Give for example total=tg.sum('score').")
         for name, aggregate in aggregates.items():

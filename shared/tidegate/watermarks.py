@@ -122,10 +122,16 @@ class Marks:
     max_ahead: Duration = MAX_AHEAD
 
     def __post_init__(self) -> None:
+        if isinstance(self.producers, str):
+            raise PipelineError(
+                f"Marks({self.producers!r}, ...)",
+                "a text is no list of producers",
+                f"Write Marks([{self.producers!r}]), with all names in the list.",
+            )
         microseconds(self.max_ahead, "Marks(max_ahead=...)")
         if self.producers is None:
             return
-        names = () if isinstance(self.producers, str) else tuple(self.producers)
+        names = tuple(self.producers)
         if not names or not all(isinstance(each, str) and each and "/" not in each for each in names):
             raise PipelineError(
                 f"Marks(producers={self.producers!r})",
@@ -214,10 +220,13 @@ class Idle:
     """
 
     policy: WatermarkPolicy
-    timeout: Duration
+    timeout: Duration = "0s"
 
     def __post_init__(self) -> None:
         mend = "Give one of those that wait for input, such as Idle(BoundedDelay('10s'), timeout='5m')."
+        if isinstance(self.policy, str):
+            policy_first = f"Write tg.Idle(tg.BoundedDelay('10s'), timeout={self.policy!r})."
+            raise PipelineError("Idle(...)", "it goes around another policy, which is missing", policy_first)
         if isinstance(self.policy, type) or not hasattr(self.policy, "rule"):
             raise PipelineError("Idle(...)", f"{self.policy!r} is no watermark policy", mend)
         if isinstance(self.policy, Idle | Perfect):

@@ -213,6 +213,19 @@ class SlidingWindows:
         last, bound = self.last(event_time), self.length % self.period
         return pl.when(event_time - last < bound).then(last).otherwise(last + bound)
 
+    def cell(self, start: pl.Expr) -> pl.Expr:
+        """The number of a slice among those that there can be, from its start; they follow each other."""
+        if self.length % self.period == 0:
+            return (start - microseconds(self.offset)) // self.period
+        last = self.last(start)
+        return (last - microseconds(self.offset)) // self.period * 2 + (start > last).cast(pl.Int64)
+
+    @property
+    def cells(self) -> int:
+        """How many slices a window has at most."""
+        whole, rest = divmod(self.length, self.period)
+        return 2 * whole + 1 if rest else whole
+
     def count(self, start: pl.Expr) -> pl.Expr:
         """In how many windows a slice lies, from its start; the last one is `last(start)`."""
         return -((start - self.last(start) - self.length) // self.period)

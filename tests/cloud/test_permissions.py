@@ -181,7 +181,7 @@ class Deployed:
             self.task("reduce", task)
         if answer["later"]:
             given = (answer[name] for name in ("epoch", "stage", "later", "history"))
-            self._reduce(self.control("plan").next_stage(*given))
+            self._reduce(self.control("plan").next_stage("an execution", *given))
 
 
 SMALL, FANNED_OUT = Limits(), Limits(small=0, task_bytes=1)

@@ -40,7 +40,7 @@ def test_after_release_anybody_gets_it() -> None:
     table = MemoryTable()
     held = lease.acquire(table, "one", NOW)
     assert held is not None
-    assert lease.release(table, held, 0)
+    assert lease.release(table, held, ())
     assert not lease.read(table).is_held(NOW)
     assert lease.acquire(table, "two", NOW) is not None
 
@@ -50,10 +50,10 @@ def test_release_fails_if_intake_called_meanwhile() -> None:
     held = lease.acquire(table, "one", NOW)
     assert held is not None
     assert lease.wake(table).is_held(NOW)
-    assert not lease.release(table, held, 0)
+    assert not lease.release(table, held, ())
     again = lease.acquire(table, "one", NOW)
     assert again is not None
-    assert lease.release(table, again, 0)
+    assert lease.release(table, again, ())
 
 
 def test_release_fails_if_another_took_it() -> None:
@@ -61,7 +61,7 @@ def test_release_fails_if_another_took_it() -> None:
     held = lease.acquire(table, "one", NOW)
     assert held is not None
     lease.acquire(table, "two", NOW + LEASE)
-    assert not lease.release(table, held, 0)
+    assert not lease.release(table, held, ())
     assert lease.read(table).holder == "two"
 
 
@@ -117,7 +117,7 @@ class Room:
             found, self.waiting = self.waiting, 0
             interference.reaches("work")
             self.done += found
-            if not found and lease.release(table, held, 0):
+            if not found and lease.release(table, held, ()):
                 return
 
 
@@ -169,7 +169,7 @@ def test_a_stale_row_is_never_released() -> None:
     held = lease.acquire(table, "one", NOW)
     assert held is not None
     table.write(Put("coordinator", {"wake": 0, "holder": "two", "until": 7}, expected={}))
-    assert not lease.release(table, held, 0)
+    assert not lease.release(table, held, ())
 
 
 def test_what_was_noted_stays_through_leases_and_wake_ups() -> None:
@@ -178,12 +178,12 @@ def test_what_was_noted_stays_through_leases_and_wake_ups() -> None:
     assert held is not None
     assert held.moment("sweep") == 0
     lease.note(table, "sweep", 7)
-    assert not lease.release(table, held, 0), "the row is not what it was; whoever notes acquires again"
+    assert not lease.release(table, held, ()), "the row is not what it was; whoever notes acquires again"
     lease.wake(table)
     again = lease.acquire(table, "one", NOW)
     assert again is not None
     assert again.moment("sweep") == 7
-    assert lease.release(table, again, 0)
+    assert lease.release(table, again, ())
     assert lease.read(table).moment("sweep") == 7
 
 
@@ -192,12 +192,12 @@ def test_a_coordinator_that_went_idle_gets_the_lease_no_more() -> None:
     table = MemoryTable()
     held = lease.acquire(table, "one", NOW)
     assert held is not None
-    assert lease.release(table, held, 0)
+    assert lease.release(table, held, ())
     assert lease.acquire(table, "one", NOW) is None
     assert lease.read(table).has_ended("one")
     other = lease.acquire(table, "two", NOW)
     assert other is not None
-    assert lease.release(table, other, 0)
+    assert lease.release(table, other, ())
     assert lease.acquire(table, "one", NOW) is None, "also when others came and went"
 
 

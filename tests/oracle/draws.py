@@ -80,14 +80,17 @@ triggers = st.recursive(
     ),
     max_leaves=4,
 )
+knots = st.one_of(counts, counts.map(lambda each: ("repeat", each)), leaves, around_the_watermark(counts))
+composites = st.tuples(st.sampled_from(["each", "or_finally", "all", "any"]), knots, knots)
 lasting = st.one_of(
+    composites.map(lambda each: ("repeat", each)),
     triggers.map(lambda each: ("repeat", each)),
     around_the_watermark(triggers).filter(lambda spec: spec[2] is not None),
     around_the_watermark(counts).filter(lambda spec: spec[2] is not None),
 ).filter(buildable)
 """They never close a window."""
 
-useful = st.one_of(lasting, around_the_watermark(triggers), triggers).filter(buildable)
+useful = st.one_of(lasting, composites, around_the_watermark(triggers), triggers).filter(buildable)
 """Most of them go on firing; some close their windows, or never fire."""
 
 
@@ -108,11 +111,18 @@ def windows(draw: st.DrawFn) -> WindowSpec:
     return (kind, size, offset) if kind == "fixed" else (kind, size, period, offset)
 
 
+def unit_of(spec: WindowSpec) -> int:
+    """How far apart elements are, so that windows have some and sessions end now and then."""
+    if spec[0] == "calendar":
+        return 11 * HOUR
+    return spec[1] // 2 if spec[0] == "sessions" else SECOND
+
+
 @st.composite
 def programs(draw: st.DrawFn) -> Program:
     """What a pipeline does."""
     spec = draw(windows())
-    unit = 11 * HOUR if spec[0] == "calendar" else SECOND
+    unit = unit_of(spec)
     return Program(
         keys=draw(st.sampled_from([("k",), ("k",), ("k",), (), (), ("k", "n")])),
         aggregates=tuple(
@@ -151,7 +161,7 @@ def row(number: int, base: int, unit: int) -> Row:
 
 
 ROWS = st.integers(0, SPREAD * len(NUANCES) * len(KEYS) * len(VALUES) * len(TEXTS) * len(NUMBERS) * 40 - 1)
-FILES = st.sampled_from([[6], [3], [9], [2, 5], [5, 4], [1, 2, 6], [12]]).flatmap(
+FILES = st.sampled_from([[6], [3], [4], [9], [2, 5], [1, 1], [1, 2, 6]]).flatmap(
     lambda sizes: st.tuples(*(st.lists(ROWS, min_size=size, max_size=size) for size in sizes))
 )
 
@@ -159,9 +169,8 @@ FILES = st.sampled_from([[6], [3], [9], [2, 5], [5, 4], [1, 2, 6], [12]]).flatma
 @st.composite
 def cuts(draw: st.DrawFn, program: Program) -> Cut:
     """Elements whose time goes on from group to group, so that there are early, on-time and late ones."""
-    calendar = program.windows[0] == "calendar"
-    unit = 11 * HOUR if calendar else SECOND
-    base = ZONES[program.windows[2]] * SECOND if calendar else 0
+    unit = unit_of(program.windows)
+    base = ZONES[program.windows[2]] * SECOND if program.windows[0] == "calendar" else 0
     pace = draw(st.sampled_from([3, 0, 1, 6, 12])) * unit
     arrivals: list[list[list[Row]]] = []
     for group in draw(st.lists(st.one_of(FILES, FILES, FILES, st.just(())), min_size=2, max_size=4)):
@@ -177,21 +186,31 @@ def cuts(draw: st.DrawFn, program: Program) -> Cut:
 
 FAN_OUT = st.builds(
     Limits,
-    files=st.integers(1, 4),
+    files=st.sampled_from([100, 2, 1]),
     small=st.sampled_from([0, 200]),
     tasks=st.integers(1, 4),
     task_bytes=st.sampled_from([1, 100, 1_000]),
 )
-ONE_CALL = st.builds(Limits, files=st.integers(1, 4))
-LIMITS = st.one_of(ONE_CALL, ONE_CALL, FAN_OUT)
+ONE_CALL = st.builds(Limits, files=st.sampled_from([100, 2, 1]))
+LIMITS = st.one_of(ONE_CALL, ONE_CALL, ONE_CALL, FAN_OUT)
 """Mostly one task does all of an epoch, for the sake of time."""
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> tuple[Program, Cut]:
-    """A program and what comes."""
+    """A program and what comes; now and then sessions of one key, which meet with all that they know."""
     program = draw(programs())
-    return program, draw(cuts(program))
+    if draw(st.integers(0, 3)):
+        return program, draw(cuts(program))
+    gap = 10 * SECOND
+    delay = draw(st.sampled_from([50, 5, 12])) * SECOND
+    program = replace(program, keys=(), windows=("sessions", gap), lateness=20 * gap, delay=delay)
+    few = st.lists(ROWS, min_size=1, max_size=2)
+    files = draw(st.lists(few, min_size=4, max_size=5))
+    arrivals = [[[row(number, 0, 5 * SECOND) for number in numbers]] for numbers in files]
+    steps = draw(st.lists(st.sampled_from([3, 0, 1, 7, 30]), min_size=5, max_size=8))
+    nows = [START + sum(steps[:number]) * SECOND for number in range(len(steps) + 1)]
+    return program, Cut(arrivals, nows, draw(ONE_CALL))
 
 
 @st.composite

@@ -90,6 +90,27 @@ def test_a_replay_gives_the_same_again(write_pipeline: Write, tmp_path: Path, wa
     assert before
 
 
+def test_a_replay_makes_no_epochs_of_its_own(write_pipeline: Write, tmp_path: Path) -> None:
+    """As it was once: an idle producer's deadline had passed in a backlog, and the replay saw no backlog."""
+    reference = write_pipeline(with_watermark('tg.Idle(tg.Marks(["app", "web"]), "1m")'))
+    folder = tmp_path / "in" / "scores"
+    write_files(folder, 1)
+    write_mark(folder / "app.watermark", NOON + 600)
+    age(folder / "000.json", NOON)
+    age(folder / "app.watermark", NOON)
+    run(reference, tmp_path)
+    for number in range(3):
+        event = {"team": "x", "score": 1, "at": (NOON + 30) * 1000}
+        (folder / f"late{number}.json").write_text(json.dumps(event) + "\n")
+        age(folder / f"late{number}.json", NOON + 7_200)
+    last = run(reference, tmp_path, files=1)
+    before = output_of(tmp_path / "out")
+    folders = Folders.of(tmp_path / "in", tmp_path / "out", None)
+    replay(compile_plan(load_pipeline(reference)), reference, folders)
+    assert run(reference, tmp_path).epoch == last.epoch
+    assert output_of(tmp_path / "out") == before
+
+
 # Marks
 
 

@@ -5,11 +5,11 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from datetime import datetime
 
+from tests.oracle.comparison import order
 from tests.oracle.naive import DAY, Naive, Program
 from tests.oracle.naive_aggregates import AGGREGATES, Row, comparable
 from tests.oracle.naive_grouping import Key
 from tests.oracle.naive_windows import Window, assign, groups, hull
-from tests.oracle.test_oracle import order
 from tests.sim.scenarios import FLUSH_AT, LATENESS, Case
 from tidegate.epochs.record import EpochRecord
 from tidegate.testing.simulation.faults import HOUR, MINUTE

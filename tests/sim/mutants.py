@@ -209,7 +209,7 @@ def inputs_stay_in_the_queue_after_a_commit() -> Iterator[None]:
 def lost_wake_up_when_going_idle() -> Iterator[None]:
     """Going idle compares nothing. Whoever stands by would mend most of that, so nobody does."""
 
-    def release(table: Any, held: lease.Lease) -> bool:
+    def release(table: Any, held: lease.Lease, alarms: Any) -> bool:
         table.write(Put(paths.COORDINATOR, {**(held.row or {}), "holder": "", "until": 0}, ANYTHING))
         return True
 

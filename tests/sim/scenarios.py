@@ -134,12 +134,16 @@ def draw_uploads(chance: Random) -> list[Upload]:
             (SECOND, 20 * SECOND, 2 * MINUTE, 30 * MINUTE),
         )
     )
-    for number in range(chance.randint(2, 7)):
+    files = chance.randint(2, 7)
+    for number in range(files):
         moment += chance.choice((0, SECOND, 20 * SECOND, 5 * MINUTE))
         rows = [draw_row(chance, moment) for _ in range(chance.choice((0, 1, 3, 6)))]
         key = f"events/{chance.choice((number, number, 0)):03d}.json"
-        after = chance.choice(gaps)
-        uploads.append(Upload(after, key, encode(rows)))
+        # Some come in the moment in which the coordinator looks for the last time; most of all the last one,
+        # for after it nobody wakes.
+        behind_commit = number > 0 and chance.random() < (0.6 if number == files - 1 else 0.1)
+        after = chance.randrange(SECOND // 8) if behind_commit else chance.choice(gaps)
+        uploads.append(Upload(after, key, encode(rows), behind_commit))
     return uploads
 
 

@@ -24,6 +24,7 @@ from tidegate.panes import MOMENT
 from tidegate.sinks.late import WATERMARK, LateSink
 from tidegate.sinks.late import WINDOWS as LATE_WINDOWS
 from tidegate.sources.source import EVENT_TIME
+from tidegate.timestamps import MIN
 from tidegate.windows import END, START, AlignedWindows, PlacedWindows, SlidingWindows
 
 _GIVEN = "__given_"
@@ -59,19 +60,25 @@ def with_inputs(elements: pl.DataFrame, grouping: Grouping) -> Outcome:
     return outcome
 
 
-def combine_elements(elements: pl.DataFrame, grouping: Grouping, watermark: int) -> Combined:
+def combine_elements(
+    elements: pl.DataFrame, grouping: Grouping, watermark: int, behind: int = MIN
+) -> Combined:
     """One row of accumulators for each key and window of these elements.
 
     Args:
         elements: With the grouping's inputs.
         grouping: The grouping.
         watermark: The watermark before the epoch; elements of windows that had expired by then are dropped.
+        behind: The same of the grouping behind this one. An element before it gives no pane its event time,
+            for the pane would be late there with all that it holds.
     """
     window_fn = grouping.windowing.window_fn
     if isinstance(window_fn, SlidingWindows):
         # Which of a slice's windows an element is late for is asked where they are known.
         times = pl.col(EVENT_TIME)
-        sliced = elements.with_columns(window_fn.slice(times).alias(START), times.alias(PANE_TIME))
+        sliced = elements.with_columns(
+            window_fn.slice(times).alias(START), pl.when(times >= behind).then(times).alias(PANE_TIME)
+        )
         # Between two windows there may be times that lie in none.
         inside = sliced.filter(window_fn.count(pl.col(START)) > 0)
         kept, dropped = open_slices(_combined(inside, grouping), grouping, watermark)
@@ -88,8 +95,8 @@ def combine_elements(elements: pl.DataFrame, grouping: Grouping, watermark: int)
         expired = windowed.filter(~is_open).with_columns(pl.lit(1, dtype=pl.Int64).alias(WINDOWS))
         late = _shown(expired, grouping.late, watermark)
     if keeps_time(grouping):
-        timely = pl.when(pl.col(END) > watermark).then(EVENT_TIME)
-        kept = kept.with_columns(timely.alias(PANE_TIME))
+        timely = (pl.col(END) > watermark) & (pl.col(EVENT_TIME) >= behind)
+        kept = kept.with_columns(pl.when(timely).then(EVENT_TIME).alias(PANE_TIME))
     if grouping.windowing.merges:
         kept = with_merged_windows(kept, grouping)
     return Combined(_combined(kept, grouping), dropped, late)

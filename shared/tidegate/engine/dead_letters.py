@@ -4,11 +4,15 @@ They never stop a pipeline and never vanish: they are counted, and written besid
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tidegate.expressions import HIDDEN, Rejected
 from tidegate.sources.records import LINE, Records, readable, shortened
+
+_ACCUMULATOR = re.compile(rf"'{HIDDEN}agg\.([^']+)\.(\w+)'")
+"""How Polars names the hidden column of an aggregate's state."""
 
 
 @dataclass
@@ -40,7 +44,7 @@ class DeadLetters:
             rows = each.rows.select(visible).rows(named=True) if visible else [{}] * each.rows.height
             texts = [json.dumps(row, default=str, separators=(",", ":")) for row in rows]
             for reason, text in zip(each.reasons, texts, strict=True):
-                self.add("", 0, reason, readable(text.encode()))
+                self.add("", 0, _ACCUMULATOR.sub(r"agg(\1=\2(...))", reason), readable(text.encode()))
 
     def encode(self) -> bytes:
         """The dead letters as lines of JSON."""

@@ -54,7 +54,12 @@ class MapOutput:
 
 
 def map_epoch(
-    plan: Plan, objects: Objects, slices: Sequence[InputSlice], watermark: int, now: int
+    plan: Plan,
+    objects: Objects,
+    slices: Sequence[InputSlice],
+    watermark: int,
+    now: int,
+    behind: int = MIN,
 ) -> MapOutput:
     """One epoch of one slice of the input.
 
@@ -64,6 +69,7 @@ def map_epoch(
         slices: The objects to read, in intake order.
         watermark: The watermark before the epoch; elements of windows that had expired by then are dropped.
         now: The time from which it is counted how far ahead an event time or a mark may lie.
+        behind: The watermark before the epoch of a grouping behind the first one; `MIN` if there is none.
     """
     dead = DeadLetters()
     counters: Counter[str] = Counter(records=0, elements=0, dropped_late=0)
@@ -90,7 +96,7 @@ def map_epoch(
             dead.add_rejected(each.key, records, outcome.rejected)
         counters["elements"] += elements.height
         if plan.grouping:
-            combined = combine_elements(elements, plan.grouping, watermark)
+            combined = combine_elements(elements, plan.grouping, watermark, behind)
             counters["dropped_late"] += combined.dropped
             frames.append(combined.partials)
             late.append(combined.late)
@@ -183,4 +189,6 @@ def _why(moment: int | None, ahead: int) -> str:
         return "it has no event time"
     if moment < MIN or moment > MAX:
         return "its event time is outside of the years 1 to 9999"
+    if moment == MAX == ahead + 1:
+        return f"its event time {iso(moment)} is the last instant of time, which lies in no window"
     return f"its event time {iso(moment)} is after {iso(ahead)}, further ahead than max_ahead allows"

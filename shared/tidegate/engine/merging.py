@@ -28,7 +28,12 @@ def with_key_numbers(frame: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
 
 def by_key(frame: pl.DataFrame) -> pl.DataFrame:
     """The frame ordered by key and start; what is ordered in parts is ordered in no time."""
-    return frame.sort(pl.col(KEY).cast(pl.Int128) * 2**64 + pl.col(START), maintain_order=True)
+    return frame.sort(place(pl.col(START)), maintain_order=True)
+
+
+def place(moment: pl.Expr) -> pl.Expr:
+    """A moment of a key as one number, Int128: they are ordered by key, and then by moment."""
+    return pl.col(KEY).cast(pl.Int128) * 2**64 + moment
 
 
 def with_merged_windows(frame: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:

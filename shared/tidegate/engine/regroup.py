@@ -32,18 +32,19 @@ class Regrouped:
     dead: DeadLetters
 
 
-def regroup(panes: pl.DataFrame, grouping: Grouping, watermark: int) -> Regrouped:
+def regroup(panes: pl.DataFrame, grouping: Grouping, watermark: int, behind: int) -> Regrouped:
     """Combines panes for the next grouping.
 
     Args:
         panes: After the steps between the two groupings, with their own event times.
         grouping: The next grouping.
         watermark: Its watermark before the epoch; panes of windows that had expired by then are dropped.
+        behind: The same of the grouping behind it; `MIN` if there is none.
     """
     elements = panes.rename({PANE_EVENT_TIME: EVENT_TIME})
     outcome = with_inputs(elements, grouping)
     dead = DeadLetters()
     dead.add_rejected_panes(outcome.rejected)
-    combined = combine_elements(outcome.frame, grouping, watermark)
+    combined = combine_elements(outcome.frame, grouping, watermark, behind)
     counters = {"dropped_late": combined.dropped, "dead_letters": len(dead)}
     return Regrouped(combined.partials, combined.late, counters, dead)

@@ -22,7 +22,8 @@ from tidegate.engine.columns import (
 )
 from tidegate.engine.frames import ENGINE
 from tidegate.engine.key_groups import GROUP
-from tidegate.engine.merging import KEY, by_key, with_key_numbers
+from tidegate.engine.merging import KEY, by_key, place, with_key_numbers
+from tidegate.engine.runs import AFTER, CELL, FIRST, HIGH, LOW, merged_runs
 from tidegate.engine.state import (
     combine,
     fresh_windows,
@@ -33,12 +34,11 @@ from tidegate.engine.state import (
     state_schema,
 )
 from tidegate.grouping import Grouping
-from tidegate.limits import SLICES_AT_ONCE
 from tidegate.timestamps import MAX
 from tidegate.windows import END, START, SlidingWindows
 
 _MARK = "__mark"
-_WINDOW = "__window"
+_COUNT = "__count"
 
 
 def open_slices(partials: pl.DataFrame, grouping: Grouping, watermark: int) -> tuple[pl.DataFrame, int]:
@@ -53,9 +53,9 @@ def open_slices(partials: pl.DataFrame, grouping: Grouping, watermark: int) -> t
         The slices, and how many times an element was dropped for a window that had expired.
     """
     _, expired, count = _expired(grouping, watermark)
-    counted = partials.with_columns(expired.alias(_MARK), count.alias(_WINDOW))
+    counted = partials.with_columns(expired.alias(_MARK), count.alias(_COUNT))
     dropped = counted.select((pl.col(ADDED) * pl.col(_MARK)).sum()).item()
-    kept = counted.filter(pl.col(_MARK) < pl.col(_WINDOW)).drop(_MARK, _WINDOW)
+    kept = counted.filter(pl.col(_MARK) < pl.col(_COUNT)).drop(_MARK, _COUNT)
     return kept, int(dropped)
 
 
@@ -211,7 +211,7 @@ def _merged(windows: pl.DataFrame, slices: pl.DataFrame, grouping: Grouping) -> 
         return windows
     if all(_is_exact(slices.schema[name]) for name in merges):
         return _rolled(bare, slices, merges, _identities(grouping), grouping)
-    return _expanded(bare, slices, merges, grouping)
+    return _from_runs(bare, slices, merges, grouping)
 
 
 def _is_exact(dtype: pl.DataType) -> bool:
@@ -244,27 +244,21 @@ def _rolled(
     return pl.concat([windows, found.filter(rows.get_column(_MARK)).select(list(merges))], how="horizontal")
 
 
-def _expanded(
+def _from_runs(
     windows: pl.DataFrame, slices: pl.DataFrame, merges: Mapping[str, pl.Expr], grouping: Grouping
 ) -> pl.DataFrame:
-    """The same as `_rolled` for merges of any kind: slices are copied to the windows they are part of."""
-    length = _window_fn(grouping).length
-    low = _slices_before(windows, slices, pl.col(START))
-    high = _slices_before(windows, slices, pl.col(START) + length)
-    batch = ((high - low).cum_sum() // SLICES_AT_ONCE).alias("__batch")
-    spans = pl.DataFrame([low.alias("__low"), high.alias("__high"), batch]).with_row_index(_WINDOW)
-    found = []
-    for each in spans.partition_by("__batch", maintain_order=True):
-        index = each.select(_WINDOW, pl.int_ranges("__low", "__high").alias(_MARK)).explode(_MARK)
-        copies = slices.select(list(merges))[index.get_column(_MARK)]
-        grouped = copies.with_columns(index.get_column(_WINDOW)).group_by(_WINDOW, maintain_order=True)
-        found.append(grouped.agg(merge.alias(name) for name, merge in merges.items()))
-    return pl.concat([windows, pl.concat(found).drop(_WINDOW)], how="horizontal")
+    """The same as `_rolled` for merges of any kind."""
+    window_fn = _window_fn(grouping)
+    first, low = window_fn.cell(pl.col(START)), _slices_before(windows, slices, pl.col(START))
+    high = _slices_before(windows, slices, pl.col(START) + window_fn.length)
+    spans = windows.select(
+        first.alias(FIRST), (first + window_fn.cells).alias(AFTER), low.alias(LOW), high.alias(HIGH)
+    )
+    found = merged_runs(spans, slices.with_columns(window_fn.cell(pl.col(START)).alias(CELL)), merges)
+    return pl.concat([windows, found], how="horizontal")
 
 
 def _slices_before(windows: pl.DataFrame, slices: pl.DataFrame, moment: pl.Expr) -> pl.Series:
     """For each window, how many slices come before a moment of its key, in the order of keys and starts."""
-    moments = windows.select(KEY, moment.alias(START), pl.lit(True).alias(_MARK))
-    rows = by_key(pl.concat([moments, slices.select(KEY, START, pl.lit(False).alias(_MARK))]))
-    is_moment = rows.get_column(_MARK)
-    return (~is_moment).cast(pl.Int64).cum_sum().filter(is_moment)
+    places = slices.select(place(pl.col(START))).to_series()
+    return places.search_sorted(windows.select(place(moment)).to_series(), side="left").cast(pl.Int64)

@@ -57,7 +57,6 @@ def next_action(
         IncompatiblePipeline: The state belongs to another plan. Nothing was written.
     """
     coordinator.check()
-    just_set = 0
     while True:
         now = clock.now()
         held = lease.acquire(table, holder, now)
@@ -77,12 +76,13 @@ def next_action(
         record = coordinator.plan()
         if record is not None:
             return Action(event_of(record), record)
+        # One whose moment is past and that did not go off counts as lost. Any other before the head's is
+        # enough: whoever it wakes sets the next one.
+        outstanding = [each for each in held.alarms if each > now]
         alarm = coordinator.alarm()
-        if alarm == MAX:
-            alarm = 0
-        elif alarm not in (held.moment(lease.ALARM), just_set):
+        if alarm < min(outstanding, default=MAX):
             # Before it is noted, for what is noted is not set again.
             alarms.set(alarm, now)
-            just_set = alarm
-        if lease.release(table, held, alarm):
+            outstanding.append(alarm)
+        if lease.release(table, held, outstanding):
             return Action(Event.NOTHING)

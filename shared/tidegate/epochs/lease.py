@@ -4,6 +4,7 @@ A hint and not a guard: two coordinators at once waste work and break nothing (s
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tidegate.epochs import paths
@@ -16,8 +17,11 @@ _WAKE = "wake"
 RECONCILED = "reconciled"
 """Noted under this name: the beginning of the last complete listing of the input."""
 
-ALARM = "alarm"
-"""Noted under this name: the moment of the alarm that is set, 0 if none is."""
+_ALARMS = "alarms"
+"""The moments of the alarms that are set and did not go off, separated by blanks."""
+
+_ALARMS_KEPT = 16
+"""Alarms that are remembered; one that is forgotten goes off all the same, and may be set twice."""
 
 _NEW: Row = {
     _WAKE: 0,
@@ -30,7 +34,7 @@ _NEW: Row = {
     RECONCILED: 0,
     "sweep": 0,
     "sweep_by": "",
-    ALARM: 0,
+    _ALARMS: "",
 }
 """The row with all its attributes, so that whoever changes it expects all of them."""
 
@@ -75,6 +79,11 @@ class Lease:
         return (self.row or {}).get(f"{name}_by", "") == mark(holder)
 
     @property
+    def alarms(self) -> tuple[int, ...]:
+        """The moments of the alarms that are set and did not go off."""
+        return tuple(map(int, str((self.row or {}).get(_ALARMS, "")).split()))
+
+    @property
     def standby(self) -> str:
         """Who said last that it stands by, empty if nobody did since one of them took the lease."""
         return str((self.row or {}).get("standby", ""))
@@ -117,21 +126,27 @@ def stand_by(table: Table, coordinator: str) -> None:
             return
 
 
-def release(table: Table, held: Lease, alarm: int) -> bool:
+def release(table: Table, held: Lease, alarms: Sequence[int]) -> bool:
     """Ends a coordinator, unless intake called since it was acquired or somebody else took it.
 
     Args:
         table: The pipeline's table.
         held: What the coordinator acquired.
-        alarm: The moment of the alarm that is set, 0 if none is.
+        alarms: The moments of the alarms that are set.
     """
-    return _replace(table, held, {**_ended(held), ALARM: alarm})
+    return _replace(table, held, {**_ended(held), _ALARMS: " ".join(map(str, sorted(alarms)[:_ALARMS_KEPT]))})
 
 
 def ring(table: Table, alarm: int) -> None:
-    """Notes that an alarm went off: from now on none is set, unless it was another one."""
-    while (found := read(table)).moment(ALARM) == alarm:
-        if _replace(table, found, {**(found.row or {}), ALARM: 0}):
+    """Notes that an alarm went off, so that whoever finds it too early sets it again.
+
+    One that nobody noted yet is of somebody who is just about to, and who must look again.
+    """
+    if alarm not in read(table).alarms:
+        wake(table)
+    while alarm in (found := read(table)).alarms:
+        left = " ".join(str(each) for each in found.alarms if each != alarm)
+        if _replace(table, found, {**(found.row or {}), _ALARMS: left}):
             return
 
 

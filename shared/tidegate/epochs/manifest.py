@@ -55,7 +55,9 @@ class Manifest:
     @property
     def alarm(self) -> int:
         """The earliest processing time at which something is due without inputs; `MAX` if nothing is."""
-        due = min((each.due for each in self.segments), default=MAX)
+        # What the watermark has come to already waits for a pane that is owed, and not for the watermark.
+        passed = self.frontier.watermark
+        due = min((each.due for each in self.segments if each.due > passed), default=MAX)
         return min([self.frontier.alarm(due), *(each.alarm for each in self.segments)])
 
     def encode(self) -> bytes:

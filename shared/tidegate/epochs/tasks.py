@@ -35,7 +35,7 @@ from tidegate.plan import Plan
 from tidegate.references import KeyRange, ObjectRef, Piece, Segment
 from tidegate.sinks.late import KIND
 from tidegate.stores.ports import Objects
-from tidegate.timestamps import MIN
+from tidegate.timestamps import MAX, MIN
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,8 @@ class _Attempt:
         reduced = reduce_epoch(stage, stage.reduce, state, partials, times)
         if stage.combine is None:
             return _Reduced(reduced, reduced.rows, None, b"", reduced.counters, reduced.dead)
-        again = regroup(reduced.rows, stage.combine, watermark_before(self.previous, number + 1))
+        before = watermark_before(self.previous, number + 1)
+        again = regroup(reduced.rows, stage.combine, before, self._before(number + 2))
         dead = reduced.dead
         dead.entries += again.dead.entries
         # What the pipeline gives is counted, and not the panes on their way.
@@ -239,6 +240,7 @@ class _Attempt:
             slices,
             self.record.frontier.watermark,
             max(self.record.now, self.record.clock),
+            self._before(2),
         )
 
     def _stated(self, mapped: MapOutput) -> dict[str, Any]:
@@ -255,7 +257,12 @@ class _Attempt:
             kept = each.unchanged
             segments += self._old_segments(number - 1, KeyRange(low, high)) if kept else each.segments
         # All tasks of a stage have the same.
-        return self._behind(number, before[0].passed or MIN, segments)
+        passed = before[0].passed
+        return self._behind(number, MIN if passed is None else passed, segments)
+
+    def _before(self, number: int) -> int:
+        """The watermark of a later reduce stage before the epoch; `MIN` if there is no such stage."""
+        return watermark_before(self.previous, number) if number < len(self.plan.stages) else MIN
 
     def _frontier(self, maps: Sequence[TaskResult]) -> int:
         """The source's watermark at the epoch's end."""
@@ -269,8 +276,7 @@ class _Attempt:
 
     def _times(self, number: int, passed: int) -> Times:
         before = self.record.frontier.watermark if number == 1 else watermark_before(self.previous, number)
-        last = number + 1 == len(self.plan.stages)
-        behind = None if last else watermark_before(self.previous, number + 1)
+        behind = None if number + 1 == len(self.plan.stages) else self._before(number + 1)
         return Times(before, passed, self.record.now, behind)
 
     def _ranges(self) -> list[KeyRange]:
@@ -286,8 +292,15 @@ class _Attempt:
         return tuple(found)
 
     def _is_due(self, number: int, wanted: KeyRange, times: Times) -> bool:
-        segments = self._old_segments(number, wanted)
-        return any(each.due <= times.after or each.alarm <= times.now for each in segments)
+        for each in self.previous.segments if self.previous else ():
+            valid = each.range.intersect(wanted)
+            if each.stage != number or not valid:
+                continue
+            # What holds the next stage back may lie in the part that is cut off, and must be looked for anew.
+            cut_off = valid != each.range and each.hold < MAX
+            if cut_off or each.due <= times.after or each.alarm <= times.now:
+                return True
+        return False
 
     def _segments(self, number: int, wanted: KeyRange, reduced: ReduceOutput) -> tuple[Segment, ...]:
         if not reduced.state.height:

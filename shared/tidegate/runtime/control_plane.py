@@ -133,19 +133,23 @@ class ControlPlane:
             return False
         return accept(self.table, [InputObject(key, version, size)], self.clock.now()) == 1
 
-    def wake(self) -> None:
+    def wake(self, leaving: str = "") -> None:
         """Starts a coordinator, or sees to it that one stands by while another one is at work.
 
         Who holds the lease sees what was accepted, unless it is dead. So one execution stands by: the one
         that said so last, if it still runs, and else one for each holder and each time that a lease may
         last. It looks again when the lease has run out, whoever holds it then.
+
+        Args:
+            leaving: An execution that is about to end, and so does not count as one that stands by.
         """
         held = lease.wake(self.table)
         now = self.clock.now()
         pipeline = self.outline.pipeline[:40]
         if held.is_held(now):
             one = f"{pipeline}-after-{lease.mark(held.holder)}-{held.until // LEASE}"
-            if any(self.start(_name_of(each)) for each in (held.standby, one) if each):
+            standing_by = (_name_of(each) for each in (held.standby, one))
+            if any(self.start(each) for each in standing_by if each not in ("", leaving)):
                 return
         # A state machine remembers names for 90 days, also across a table that was made anew.
         self.start(f"{pipeline}-{held.wake}-{now}")
@@ -168,7 +172,7 @@ class ControlPlane:
             self.check()
             # An execution's history is bounded, so another one goes on.
             lease.give_back(self.table, execution, ended=True)
-            self.wake()
+            self.wake(leaving=_name_of(execution))
             return {"action": Event.NOTHING.value}
         action = next_action(
             self._coordinator(), self.table, execution, self.clock, self.alarms, self.housekeeping
@@ -180,10 +184,11 @@ class ControlPlane:
             answer if action.record is None else answer | self._work(action, action.record, answer["history"])
         )
 
-    def next_stage(self, epoch: int, stage: int, later: int, history: int) -> Answer:
+    def next_stage(self, execution: str, epoch: int, stage: int, later: int, history: int) -> Answer:
         """The tasks of the next reduce stage of an epoch.
 
         Args:
+            execution: As for `plan`; its lease is renewed, for an epoch of many stages may outlast one.
             epoch: The epoch.
             stage: The number of the stage that is done, from 1.
             later: How many stages follow it.
@@ -193,6 +198,7 @@ class ControlPlane:
             What `plan` answers when a stage begins, without an action.
         """
         tasks = self._coordinator().tasks_behind(epoch, stage + 1)
+        lease.acquire(self.table, execution, self.clock.now())
         history += _EVENTS_OF_STAGE + _EVENTS_OF_TASK * len(tasks)
         left = {"stage": stage + 1, "later": later - 1}
         return {"epoch": epoch, "history": history, "reduce": _payloads(tasks)} | left

@@ -31,7 +31,7 @@ from tidegate.runtime.workers import ProcessWorkers, ThreadWorkers, worker_comma
 from tidegate.stores.clock import SystemClock
 from tidegate.stores.embedded import LocalObjects, SqliteTable
 from tidegate.stores.ports import Clock, ObjectInfo, Table
-from tidegate.timestamps import MAX
+from tidegate.timestamps import MAX, MIN
 
 Watch = Callable[[Manifest], None]
 
@@ -146,8 +146,8 @@ class EmbeddedRunner:
             layout=lay_out(record.inputs, self.limits, shuffles=self._outline.shuffles),
         )
         self._state.put_if_absent(again.key, again.encode())
-        # At the record's time: what an alarm made of the old state is a record of its own.
-        coordinator = self._coordinator(lambda inputs: record.now)
+        # Before all time, so that nothing else is due: what an alarm made has a record of its own.
+        coordinator = self._coordinator(lambda inputs: MIN)
         drive(coordinator, self.invoker, committed=self._committed)
 
     def process(self, accepted: Sequence[intake.Accepted], now: int) -> None:

@@ -188,13 +188,18 @@ class TestStream:
         Args:
             rows: Each from column names to values; a column that is left out is null. A moment is a
                 `datetime`, an ISO 8601 text, or a number in the column's unit since 1970. A value that does
-                not fit its column makes the element a dead letter, as in a file.
+                not fit its column makes the element a dead letter, as in a file; so does a float that is not
+                finite, which no format of files may hold. A step of the pipeline can compute one.
 
         Raises:
-            PipelineError: A column that the schema does not have, or the stream is closed.
+            PipelineError: A row that is no mapping, a column that the schema does not have, or the stream is
+                closed.
         """
         step = self._step("add")
         for row in rows:
+            if not isinstance(row, Mapping):
+                mend = "Give rows one by one, such as add({'team': 'x'}), or add(*rows)."
+                raise PipelineError(step, f"{row!r} is no row", mend)
             for name in row:
                 if name not in self._stream.schema:
                     mend = f"The columns are {', '.join(self._stream.schema)}."

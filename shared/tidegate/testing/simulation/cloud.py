@@ -104,8 +104,8 @@ class Cloud:
 
     # What happens outside of the system
 
-    def upload(self, key: str, data: bytes) -> None:
-        """Somebody uploads an object; its events come, or not."""
+    def upload(self, key: str, data: bytes, *, at_once: bool = False) -> None:
+        """Somebody uploads an object; its events come, or not; within seconds, or at once."""
         chaos, universe = self.universe.chaos, self.universe
         stored = self.input.put(key, data, universe.scheduler.moment)
         universe.note("uploader", f"uploads {key}", stored.version)
@@ -116,9 +116,9 @@ class Cloud:
         copies = 1 + (chaos.stream("copies").randint(1, 4) if chaos.strikes("duplicate_event") else 0)
         for _ in range(copies):
             chance = chaos.stream("delays")
-            delay = (
-                chance.randrange(2 * HOUR) if chaos.strikes("late_event") else chance.randrange(3 * SECOND)
-            )
+            delay = chance.randrange(SECOND // 20 if at_once else 3 * SECOND)
+            if chaos.strikes("late_event"):
+                delay = chance.randrange(2 * HOUR)
             universe.scheduler.spawn(self._name("event"), lambda: self._deliver(message), after=delay)
 
     def operator_starts(self) -> None:
@@ -150,7 +150,7 @@ class Cloud:
                 scheduler.sleep(VISIBILITY)
             else:
                 return
-        self.universe.note(scheduler.current.name, f"{message}", "given up")
+        self.universe.note(scheduler.current.name, f"event of {message}", "given up")
         self.given_up.append(f"{message}")
 
     def _start(self, name: str) -> bool:
@@ -279,7 +279,7 @@ class Cloud:
             if payload["action"] == "release":
                 return control.release(payload["execution"])
             if payload["action"] == "stage":
-                wanted = ("epoch", "stage", "later", "history")
+                wanted = ("execution", "epoch", "stage", "later", "history")
                 return control.next_stage(*(payload[name] for name in wanted))
             return control.plan(payload["execution"], payload["history"])
         if function in ("commit", "epoch"):

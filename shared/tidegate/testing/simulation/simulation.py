@@ -8,7 +8,7 @@ from random import Random
 from tidegate.epochs.intake import waiting
 from tidegate.plan import Plan
 from tidegate.testing.simulation.cloud import Cloud, Settings
-from tidegate.testing.simulation.faults import GENTLE, HARMLESS, HOUR, Chaos, Faults
+from tidegate.testing.simulation.faults import GENTLE, HARMLESS, HOUR, MINUTE, Chaos, Faults
 from tidegate.testing.simulation.oracles import Watch
 from tidegate.testing.simulation.ports import Step, Universe
 from tidegate.testing.simulation.scheduler import Livelock, Scheduler
@@ -27,11 +27,14 @@ class Upload:
 
     Attributes:
         after: How long after the one before, microseconds.
+        behind_commit: Whether it arrives just after an epoch was committed, when the coordinator is about to
+            go idle; `after` counts from then.
     """
 
     after: int
     key: str
     data: bytes
+    behind_commit: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,8 +149,11 @@ class Simulation:
 
         def upload_all() -> None:
             for each in self.scenario.uploads:
+                if each.behind_commit:
+                    committed = len(watch.manifests)
+                    scheduler.wait(lambda: len(watch.manifests) > committed, at_most=10 * MINUTE)  # noqa: B023
                 scheduler.sleep(each.after)
-                cloud.upload(each.key, each.data)
+                cloud.upload(each.key, each.data, at_once=each.behind_commit)
                 if universe.chaos.strikes("second_coordinator"):
                     cloud.operator_starts()
 
