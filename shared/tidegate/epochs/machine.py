@@ -298,7 +298,9 @@ class Coordinator:
         ends: tuple[str, ...] = ()
         if ended and not inputs and not closes and isinstance(frontier, UnionFrontier):
             ends = frontier.unfinished(self._outline.bounded)
-        if not inputs and not closes and not ends and head.alarm > self._now(inputs):
+        # No moment of a clock is `MAX`, which is no alarm's either but that of nothing due.
+        now = min(self._now(inputs), MAX - 1)
+        if not inputs and not closes and not ends and head.alarm > now:
             return None
         processed = previous.processed if previous else ""
         return EpochRecord(
@@ -306,7 +308,7 @@ class Coordinator:
             epoch=head.epoch + 1,
             fingerprint=self._outline.fingerprint,
             meaning=self._outline.meaning,
-            now=max(self._now(inputs), previous.now if previous else 0),
+            now=max(now, previous.now if previous else 0),
             clock=self._clock.now(),
             frontier=frontier,
             close=closes,
