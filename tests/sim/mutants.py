@@ -125,7 +125,7 @@ def no_stored_epoch_record() -> Iterator[None]:
     """Every planner freezes anew, and the last one counts."""
 
     def plan(self: Coordinator, **how: Any) -> Any:
-        record = self._freeze(self._settled(self._head()), close=False)
+        record = self._freeze(self._settled(self._head()), close=False, ended=False)
         if record is not None:
             self._objects.put(record.key, record.encode())
         return record
