@@ -15,6 +15,7 @@ from tidegate.accumulation import ACCUMULATING_AND_RETRACTING as RETRACTING
 from tidegate.accumulation import Accumulation
 from tidegate.aggregates import Aggregate, BoundAggregate, CombineFn, combine, reduce
 from tidegate.aggregates.whole_rows import bind_fields, row_without
+from tidegate.arguments import called_as
 from tidegate.branches import Branch, last_to_end
 from tidegate.errors import PipelineError
 from tidegate.expressions import expressions_of
@@ -301,6 +302,7 @@ class GroupedStream:
         schema, sign = self.stream.schema, self.stream.sign
         return self._panes(tuple(a.bind(n, schema, self._replaced, sign) for n, a in aggregates.items()))
 
+    @called_as("group_by('user').reduce(newer)")
     def reduce(self, function: Callable[[Row, Row], Row]) -> Stream:
         """*What* is computed, as one row of all: by a Python function of two rows.
 
@@ -316,6 +318,7 @@ class GroupedStream:
         """
         return self._fields(reduce(row_without("reduce", self.stream.schema, self.keys), function))
 
+    @called_as("group_by('user').combine(Product())")
     def combine(self, combine_fn: CombineFn) -> Stream:
         """*What* is computed, as one row of all: by a `CombineFn` whose inputs and outputs are rows.
 
