@@ -108,15 +108,22 @@ class World:
         """The processing time at which an epoch is due without files."""
         return self.manifests[-1].alarm
 
-    def upload(self, *files: Sequence[Row]) -> None:
-        """Puts files of NDJSON into the input, all of them accepted at once."""
-        self.upload_bytes(*("".join(json.dumps(row) + "\n" for row in rows).encode() for rows in files))
+    def upload(self, *files: Sequence[Row], source: int | None = None) -> None:
+        """Puts files of NDJSON into the input, all of them accepted at once.
 
-    def upload_bytes(self, *files: bytes) -> None:
-        """Puts files of these bytes into the input, all of them accepted at once."""
+        Args:
+            files: Their rows.
+            source: The number of the source that they are of, if not that of each file's own number.
+        """
+        encoded = ["".join(json.dumps(row) + "\n" for row in rows).encode() for rows in files]
+        self.upload_bytes(*encoded, source=source)
+
+    def upload_bytes(self, *files: bytes, source: int | None = None) -> None:
+        """Puts files of these bytes into the input; the rest is as for `upload`."""
         sources, named = self.outline.sources, {}
         for number, data in enumerate(files, self._files):
-            named[f"{sources[number in self._second].prefix}/{number:06d}.json"] = data
+            of = number in self._second if source is None else source
+            named[f"{sources[of].prefix}/{number:06d}.json"] = data
         self._files += len(files)
         self._runner.upload(named)
 
