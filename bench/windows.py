@@ -14,6 +14,7 @@ import tidegate as tg
 from tidegate.engine.map_task import InputSlice, map_epoch
 from tidegate.engine.reduce_task import Times, reduce_epoch
 from tidegate.engine.state import state_schema
+from tidegate.frontier import SOURCE
 from tidegate.plan import Plan, compile_plan
 from tidegate.stores.memory import MemoryObjects
 from tidegate.timestamps import MAX, MIN
@@ -76,8 +77,8 @@ def measure(plan: Plan, objects: MemoryObjects) -> tuple[float, float, int]:
     wall, cpu = time.perf_counter(), time.process_time()
     for each in objects.list("events"):
         mapped = map_epoch(plan, objects, [InputSlice(each.key, each.version)], before, 0)
-        assert mapped.partials is not None and mapped.highest is not None
-        after = mapped.highest - 10_000_000
+        assert mapped.partials is not None
+        after = mapped.stated[SOURCE]
         reduced = reduce_epoch(stage, grouping, state, [mapped.partials], Times(before, after, 0))
         state, before, panes = reduced.state, after, panes + reduced.rows.height
     reduced = reduce_epoch(stage, grouping, state, [], Times(before, MAX, 0))

@@ -65,7 +65,7 @@ def replay(uploads: list[Path], folders: Folders, console: Console) -> Manifest:
     would be early or late if all of them were there at once.
     """
     plan = compile_plan(flights.pipeline)
-    target = folders.input / plan.source.prefix
+    target = folders.input / plan.branches[0].source.prefix
     target.mkdir()
     columns = (
         TextColumn("replaying"),

@@ -234,7 +234,9 @@ def test_what_finishes_at_the_end_of_the_window_is_safe_unless_lateness_is_allow
 def test_what_waits_for_the_end_of_the_global_window_is_safe_if_the_source_ends(
     trigger: Any, message: str
 ) -> None:
-    bounded = replace(stream(), source=replace(stream().source, watermark=tg.Perfect()))
+    (branch,) = stream().branches
+    perfect = replace(branch, source=replace(branch.source, watermark=tg.Perfect()))
+    bounded = replace(stream(), branches=(perfect,))
 
     bounded.window(tg.GlobalWindows()).trigger(trigger).group_by("team")
     with pytest.raises(PipelineError, match=message):

@@ -5,11 +5,11 @@ import pytest
 
 from tidegate.errors import CorruptObject
 from tidegate.frontier import WatermarkRule
-from tidegate.outline import Outline
+from tidegate.outline import Outline, SourceOutline
 
 
 def outline(kind: str = "json", prefix: str = "scores") -> Outline:
-    return Outline("p", "f" * 16, ("one", "two"), kind, prefix, "totals", True)
+    return Outline("p", "f" * 16, ("one", "two"), (SourceOutline(kind, prefix),), "totals", 1)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_source_takes_files_below_its_prefix_whose_names_fit(key: str, taken
     ],
 )
 def test_a_name_fits_a_format(kind: str, name: str, fits: bool) -> None:
-    assert outline(kind).fits(name) is fits
+    assert outline(kind).sources[0].fits(name) is fits
 
 
 def test_it_goes_through_its_document() -> None:
@@ -64,19 +64,29 @@ def test_it_goes_through_its_document() -> None:
     assert Outline.from_json(late.to_json()) == late
 
 
-def test_a_document_of_version_0_1_0_is_read() -> None:
-    document = json.loads(outline().to_json())
-    for name in ("late", "watermark"):
-        del document[name]
-    assert Outline.from_json(json.dumps(document)) == outline()
-
-
 def test_its_document_says_how_the_watermark_follows_and_an_older_one_does_not() -> None:
-    marked = replace(outline(), watermark=WatermarkRule(marked=True, producers=("app", "web"), timeout=5))
+    rule = WatermarkRule(marked=True, producers=("app", "web"), timeout=5)
+    marked = replace(outline(), sources=(SourceOutline("json", "scores", rule),))
     assert Outline.from_json(marked.to_json()) == marked
     older = json.loads(outline().to_json())
-    del older["watermark"]
+    for name in ("watermark", "late"):
+        del older[name]
     assert Outline.from_json(json.dumps(older)) == outline()
+
+
+def test_of_one_source_its_document_is_as_it_always_was() -> None:
+    document = json.loads(outline().to_json())
+    assert (document["kind"], document["prefix"]) == ("json", "scores")
+    assert "sources" not in document
+
+
+def test_a_union_goes_through_its_document_and_takes_what_one_of_its_sources_takes() -> None:
+    marked = SourceOutline("csv", "b/views", WatermarkRule(marked=True, producers=("app",)))
+    both = replace(outline(), sources=(SourceOutline("json", "a"), marked))
+    assert Outline.from_json(both.to_json()) == both
+    others = ["a/x.csv", "a/app.watermark", "b/x.csv", "b/views/x.json", "x.json"]
+    ours = ["a/x.json", "b/views/x.csv", "b/views/app.watermark"]
+    assert [key for key in (*others, *ours) if both.takes(key)] == ours
 
 
 def test_a_document_of_another_format_is_refused() -> None:

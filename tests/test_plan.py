@@ -238,6 +238,7 @@ def test_the_refusal_of_another_order() -> None:
 def test_the_outline_says_what_the_plan_says() -> None:
     outline = plan().outline()
 
-    assert (outline.pipeline, outline.kind, outline.prefix, outline.sink) == ("p", "json", "scores", "totals")
+    (source,) = outline.sources
+    assert (outline.pipeline, source.kind, source.prefix, outline.sink) == ("p", "json", "scores", "totals")
     assert outline.fingerprint == plan().fingerprint()
     assert outline.meaning == plan().meaning()

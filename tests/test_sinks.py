@@ -101,7 +101,7 @@ def test_slashes_at_the_ends_of_a_prefix_do_not_matter() -> None:
     )
 
     assert stream.write_json("/a/b=1/").sink == Sink("json", "a/b=1")
-    assert stream.source.prefix == "in"
+    assert stream.branches[0].source.prefix == "in"
 
 
 def test_special_names_do_not_disturb_json() -> None:

@@ -324,6 +324,13 @@ def test_what_is_built_is_a_stream_of_panes(build: Any, given: str) -> None:
         stream().run(build)
 
 
+def test_a_source_of_which_nothing_can_come_is_refused() -> None:
+    """It would hold the watermark of the union back, and no pane would ever come."""
+    views = tg.read_json("views", schema=SCHEMA, event_time="at", watermark=tg.BoundedDelay("0s"))
+    with pytest.raises(PipelineError, match=r"run: the function reads 'views' as well, of which nothing"):
+        stream().add(score(5, 0)).close().run(lambda clicks: totals(tg.union(clicks, views)))
+
+
 # How it is used
 
 

@@ -65,6 +65,9 @@ if TYPE_CHECKING:
         OrFinally,
         Repeatedly,
     )
+    from tidegate.unions import (
+        union,
+    )
     from tidegate.watermarks import (
         BoundedDelay,
         Idle,
@@ -136,6 +139,7 @@ _HOME = {
         "OrFinally",
         "Repeatedly",
     ),
+    "tidegate.unions": ("union",),
     "tidegate.watermarks": (
         "BoundedDelay",
         "Idle",
@@ -203,6 +207,7 @@ __all__ = [
     "std",
     "sum",
     "top",
+    "union",
     "var",
 ]
 

@@ -246,7 +246,7 @@ def _compile(options: argparse.Namespace) -> int:
         for name, pipeline in pipelines_in(load_file(path, module)).items():
             document = options.output / f"{module}.{name}.json"
             outline = compile_plan(pipeline).outline()
-            if outline.watermark.bounded:
+            if outline.bounded:
                 raise UsageError(
                     f"{module}:{name} has a Perfect() watermark, and uploads never end by themselves: its "
                     "windows would never emit. Give it Marks(), whose producers say when they are done, or "

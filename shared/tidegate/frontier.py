@@ -3,7 +3,7 @@
 The coordinator works with it as the tasks do, so nothing here needs the engine.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tidegate.timestamps import MAX, MIN
@@ -70,6 +70,11 @@ class Frontier:
     deadlines: Mapping[str, int] = field(default_factory=dict)
     behind: int | None = None
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether it is idle and its watermark stands, so that it holds no other source back."""
+        return self.behind is None and bool(self.deadlines) and min(self.deadlines.values()) == MAX
+
     def alarm(self, due: int) -> int:
         """The processing time at which the watermark moves though nothing comes; `MAX` if it does not.
 
@@ -134,6 +139,97 @@ class Frontier:
         if heard_all:
             deadlines = {each: MAX if moment <= now else moment for each, moment in deadlines.items()}
         return deadlines | dict.fromkeys(stated, now + rule.timeout)
+
+
+@dataclass(frozen=True)
+class UnionFrontier:
+    """The watermark of several sources: the minimum of theirs, each of which has a frontier of its own.
+
+    What producers state is under names that tell the source, see `producer_of_union`.
+
+    Attributes:
+        sources: The frontier of each source, by its prefix.
+        watermark: The watermark in effect. It never goes back, also when a source that was idle speaks again.
+    """
+
+    sources: Mapping[str, Frontier]
+    watermark: int = MIN
+
+    def alarm(self, due: int) -> int:
+        """The processing time at which the watermark may move though nothing comes; `MAX` if it does not.
+
+        Args:
+            due: The lowest watermark at which a window has something to do, microseconds.
+        """
+        if self.watermark >= MAX:
+            return MAX
+        unfinished = [each for each in self.sources.values() if each.watermark < MAX]
+        alarm = min((moment for each in unfinished for moment in each.deadlines.values()), default=MAX)
+        # The watermark comes to `due` by itself only if all do that hold it back, and with the last of them.
+        behind = [each.behind for each in unfinished if each.watermark < due and not each.is_silent]
+        known = [each for each in behind if each is not None]
+        if known and len(known) == len(behind) and due < MAX - max(known):
+            alarm = min(alarm, due + max(known))
+        return alarm
+
+    def advance(
+        self,
+        stated: Mapping[str, int],
+        rules: Mapping[str, WatermarkRule],
+        *,
+        now: int,
+        accepted: str,
+        processed: str,
+    ) -> "UnionFrontier":
+        """The frontier after one epoch; the arguments are those of `Frontier.advance`, for all sources.
+
+        A backlog holds each source's watermark until all of the intake log is processed that had been
+        accepted, of whatever source: how files are cut into epochs changes no pane.
+        """
+        own: dict[str, dict[str, int]] = {name: {} for name in self.sources}
+        for each, moment in stated.items():
+            name, _, producer = each.rpartition("/")
+            own[name][producer] = moment
+        sources = {}
+        for name, before in self.sources.items():
+            rule, frontier = rules[name], before
+            if rule.timeout is not None and not rule.producers and not before.deadlines:
+                # A source of which nothing ever came is silent from the first epoch on.
+                frontier = replace(before, deadlines={SOURCE: now + rule.timeout})
+            sources[name] = frontier.advance(own[name], rule, now=now, accepted=accepted, processed=processed)
+        return self._of(sources)
+
+    def unfinished(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Those of these sources that are not at their end."""
+        return tuple(each for each in names if self.sources[each].watermark < MAX)
+
+    def close(self, watermark: int) -> "UnionFrontier":
+        """The frontier once all sources are finished: the watermark is at least this."""
+        return self._of({name: each.close(watermark) for name, each in self.sources.items()})
+
+    def end(self, ended: Collection[str]) -> "UnionFrontier":
+        """The frontier once the sources of these prefixes are finished."""
+        return self._of(
+            {name: each.close(MAX) if name in ended else each for name, each in self.sources.items()}
+        )
+
+    def _of(self, sources: Mapping[str, Frontier]) -> "UnionFrontier":
+        holding = [each.watermark for each in sources.values() if not each.is_silent]
+        # If all of them are silent, the highest watermark stands, as with the producers of one source.
+        least = min(holding) if holding else max(each.watermark for each in sources.values())
+        return UnionFrontier(sources, max(self.watermark, least))
+
+
+def producer_of_union(prefix: str, producer: str = SOURCE) -> str:
+    """What a source's producer is called where several sources have some; producers have no slash."""
+    return f"{prefix}/{producer}"
+
+
+def first_frontier(prefixes: Collection[str]) -> Frontier | UnionFrontier:
+    """The frontier of these sources before any input."""
+    if len(prefixes) == 1:
+        return Frontier()
+    return UnionFrontier({each: Frontier() for each in prefixes})
 
 
 def _highest(held: Iterable[Held]) -> tuple[Held, ...]:

@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 import polars as pl
 
+from tidegate.errors import PipelineError
 from tidegate.expressions import FAILURES, HIDDEN, Outcome, Rejected, Schema, hidden
 
 Row = dict[str, Any]
@@ -143,6 +144,17 @@ def told(error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
     except Exception:
         return f"{type(error).__name__}, whose text cannot be read"
+
+
+def checked_callable(label: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function.
+
+    Raises:
+        PipelineError: It cannot be called.
+    """
+    if not callable(function):
+        raise PipelineError(label, f"{function!r} cannot be called", "Give a function of one row.")
+    return function
 
 
 def full_name(function: Callable[..., Any]) -> str:

@@ -8,6 +8,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from tidegate.errors import CorruptObject, IncompatiblePipeline
 from tidegate.frontier import MARK, WatermarkRule
@@ -37,30 +38,18 @@ def stage_name(number: int) -> str:
 
 
 @dataclass(frozen=True)
-class Outline:
-    """What the coordinator knows of a plan.
+class SourceOutline:
+    """What the coordinator knows of a source.
 
     Attributes:
-        pipeline: The pipeline's name, under which its state is kept.
-        fingerprint: Of the plan; state written under another one is not touched.
-        meaning: The lines that the fingerprint is made of, so that a change can be named.
-        kind: The format of the input files.
-        prefix: The folder of the input files.
-        sink: The folder of the output files.
-        shuffles: How many reduce stages follow the map stage, one behind the other.
-        watermark: How the source's watermark follows from what inputs say.
-        late: The folders of the output that late elements go to.
+        kind: The format of its files.
+        prefix: The folder of its files.
+        watermark: How its watermark follows from what inputs say.
     """
 
-    pipeline: str
-    fingerprint: str
-    meaning: tuple[str, ...]
     kind: str
     prefix: str
-    sink: str
-    shuffles: int
     watermark: WatermarkRule = field(default_factory=WatermarkRule)
-    late: tuple[str, ...] = ()
 
     def takes(self, key: str) -> bool:
         """Whether an object belongs to the source: below its prefix, with a name that fits its format.
@@ -82,6 +71,43 @@ class Outline:
         for suffix in COMPRESSED:
             lowered = lowered.removesuffix(suffix)
         return lowered.endswith(SUFFIXES[self.kind]) or "." not in lowered
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What the coordinator knows of a plan.
+
+    Attributes:
+        pipeline: The pipeline's name, under which its state is kept.
+        fingerprint: Of the plan; state written under another one is not touched.
+        meaning: The lines that the fingerprint is made of, so that a change can be named.
+        sources: Its sources; several, if the pipeline begins with a union.
+        sink: The folder of the output files.
+        shuffles: How many reduce stages follow the map stage, one behind the other.
+        late: The folders of the output that late elements go to.
+    """
+
+    pipeline: str
+    fingerprint: str
+    meaning: tuple[str, ...]
+    sources: tuple[SourceOutline, ...]
+    sink: str
+    shuffles: int
+    late: tuple[str, ...] = ()
+
+    @property
+    def rules(self) -> dict[str, WatermarkRule]:
+        """How the watermark of each source follows from what inputs say, by the source's prefix."""
+        return {each.prefix: each.watermark for each in self.sources}
+
+    @property
+    def bounded(self) -> tuple[str, ...]:
+        """The prefixes of the sources whose input ends by itself."""
+        return tuple(each.prefix for each in self.sources if each.watermark.bounded)
+
+    def takes(self, key: str) -> bool:
+        """Whether an object belongs to one of the sources."""
+        return any(each.takes(key) for each in self.sources)
 
     def check(self, fingerprint: str, meaning: Sequence[str]) -> None:
         """Refuses what was written or frozen under another plan.
@@ -114,7 +140,11 @@ class Outline:
 
     def to_json(self) -> str:
         """The outline as a document."""
-        return json.dumps({"format": FORMAT} | asdict(self), indent=2, sort_keys=True) + "\n"
+        body = asdict(self)
+        if len(self.sources) == 1:
+            (source,) = body.pop("sources")
+            body |= source
+        return json.dumps({"format": FORMAT} | body, indent=2, sort_keys=True) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> "Outline":
@@ -124,14 +154,25 @@ class Outline:
             CorruptObject: The document is of another format.
         """
         document = json.loads(text)
-        if document.pop("format", None) != FORMAT:
+        if document.get("format") != FORMAT:
             raise CorruptObject(
                 "a plan document of an unknown format; build the layer again with `make build`"
             )
-        rule = document.pop("watermark", {})
-        rule["producers"] = tuple(rule.get("producers", ()))
-        document |= {name: tuple(document.get(name, ())) for name in ("meaning", "late")}
-        return cls(**document, watermark=WatermarkRule(**rule))
+        return cls(
+            pipeline=document["pipeline"],
+            fingerprint=document["fingerprint"],
+            meaning=tuple(document["meaning"]),
+            sources=tuple(map(_source, document.get("sources", [document]))),
+            sink=document["sink"],
+            shuffles=document["shuffles"],
+            late=tuple(document.get("late", ())),
+        )
+
+
+def _source(document: dict[str, Any]) -> SourceOutline:
+    rule = document.get("watermark", {})
+    rule |= {"producers": tuple(rule.get("producers", ()))}
+    return SourceOutline(document["kind"], document["prefix"], WatermarkRule(**rule))
 
 
 _CONTEXT = 3

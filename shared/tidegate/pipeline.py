@@ -15,16 +15,18 @@ from tidegate.accumulation import ACCUMULATING_AND_RETRACTING as RETRACTING
 from tidegate.accumulation import Accumulation
 from tidegate.aggregates import Aggregate, BoundAggregate, CombineFn, combine, reduce
 from tidegate.aggregates.whole_rows import bind_fields, row_without
+from tidegate.arguments import called_as
+from tidegate.branches import Branch, last_to_end
 from tidegate.errors import PipelineError
 from tidegate.expressions import expressions_of
-from tidegate.function_steps import FilterFunction, FlatMap, Row
+from tidegate.function_steps import FilterFunction, FlatMap, Row, checked_callable
 from tidegate.grouping import Grouping, Windowing
 from tidegate.panes import OP, PANE_COLUMNS, Op, Timestamp, check_value_names, schema_of_panes
 from tidegate.regrouping import check_regrouping
 from tidegate.schema import UserSchema, declared_schema
 from tidegate.sinks.late import LateSink
 from tidegate.sinks.sink import Sink
-from tidegate.sources.source import Source, check_prefix
+from tidegate.sources.source import check_prefix
 from tidegate.steps import FilterExpression, NarrowStep, Select, WithColumns
 from tidegate.timestamps import Duration, microseconds
 from tidegate.triggers import Trigger
@@ -49,7 +51,7 @@ class Stream:
     Before `agg` its rows are elements, after it they are panes.
     """
 
-    source: Source
+    branches: tuple[Branch, ...]
     schema: Mapping[str, pl.DataType]
     shuffles: tuple[Shuffle, ...] = ()
     steps: tuple[NarrowStep, ...] = ()
@@ -93,7 +95,7 @@ class Stream:
         label = self._label("filter")
         if isinstance(predicate, pl.Expr):
             return self._step(FilterExpression(label, predicate))
-        return self._step(FilterFunction(label, _callable(label, predicate)))
+        return self._step(FilterFunction(label, checked_callable(label, predicate)))
 
     def with_columns(self, *expressions: pl.Expr, **named: pl.Expr) -> "Stream":
         """Adds columns, or replaces those of the same name, by row-by-row expressions.
@@ -194,7 +196,7 @@ class Stream:
             before = self.shuffles[-1].grouping.windowing
             check_regrouping(len(self.shuffles), before, windowing, self.steps, expressions)
         dtypes = Select("group_by", expressions).schema_after(self.schema)
-        windowing.check(self.source.watermark)
+        windowing.check(last_to_end(self.branches))
         derived = tuple(each for each in expressions if not each.meta.is_column())
         return GroupedStream(self, windowing, dtypes, derived)
 
@@ -236,7 +238,8 @@ class Stream:
         return PANE_COLUMNS if self.shuffles else ()
 
     def _label(self, verb: str) -> str:
-        number = len(self.steps) + sum(len(each.steps) for each in self.shuffles) + 1
+        before = [*(each.steps for each in self.branches), *(each.steps for each in self.shuffles)]
+        number = len(self.steps) + sum(map(len, before)) + 1
         return f"step {number} ({verb})"
 
     def _step(self, step: NarrowStep) -> "Stream":
@@ -251,7 +254,9 @@ class Stream:
     ) -> "Stream":
         label = self._label(verb)
         columns = None if schema is None else declared_schema(label, schema)
-        step = FlatMap(label, verb, function, columns, _callable(label, original), self._pane_columns())
+        step = FlatMap(
+            label, verb, function, columns, checked_callable(label, original), self._pane_columns()
+        )
         return self._step(step)
 
     def _windowing(self, step: str) -> Windowing:
@@ -297,6 +302,7 @@ class GroupedStream:
         schema, sign = self.stream.schema, self.stream.sign
         return self._panes(tuple(a.bind(n, schema, self._replaced, sign) for n, a in aggregates.items()))
 
+    @called_as("group_by('user').reduce(newer)")
     def reduce(self, function: Callable[[Row, Row], Row]) -> Stream:
         """*What* is computed, as one row of all: by a Python function of two rows.
 
@@ -312,6 +318,7 @@ class GroupedStream:
         """
         return self._fields(reduce(row_without("reduce", self.stream.schema, self.keys), function))
 
+    @called_as("group_by('user').combine(Product())")
     def combine(self, combine_fn: CombineFn) -> Stream:
         """*What* is computed, as one row of all: by a `CombineFn` whose inputs and outputs are rows.
 
@@ -382,12 +389,6 @@ class Pipeline:
                 "it has no sink",
                 "End the stream with .write_json('prefix') or .write_parquet('prefix').",
             )
-
-
-def _callable(label: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    if not callable(function):
-        raise PipelineError(label, f"{function!r} cannot be called", "Give a function of one row.")
-    return function
 
 
 def _check(step: str, given: object, needed: str, mend: str) -> None:

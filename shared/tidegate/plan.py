@@ -9,9 +9,12 @@ import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tidegate.branches import Branch
+from tidegate.errors import TidegateError
+from tidegate.frontier import SOURCE, WatermarkRule, producer_of_union
 from tidegate.grouping import Grouping
 from tidegate.limits import KEY_GROUPS
-from tidegate.outline import Outline, stage_name
+from tidegate.outline import Outline, SourceOutline, stage_name
 from tidegate.pipeline import Pipeline
 from tidegate.sinks.late import LateSink
 from tidegate.sinks.sink import Sink
@@ -49,12 +52,39 @@ class Stage:
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A pipeline as stages, ready for the engine."""
+    """A pipeline as stages, ready for the engine.
+
+    Attributes:
+        branches: Where the map stage's rows come from; several, if the pipeline begins with a union.
+    """
 
     name: str
-    source: Source
+    branches: tuple[Branch, ...]
     stages: tuple[Stage, ...]
     sink: Sink
+
+    @property
+    def rules(self) -> dict[str, WatermarkRule]:
+        """How the watermark of each source follows from what inputs say, by the source's prefix."""
+        return {each.source.prefix: each.source.rule() for each in self.branches}
+
+    def branch_of(self, key: str) -> Branch:
+        """The branch that an input object belongs to, by its key.
+
+        Raises:
+            TidegateError: None of several reads such objects.
+        """
+        if len(self.branches) == 1:
+            # Its files may also lie in the folder itself that holds the input.
+            return self.branches[0]
+        for each in self.branches:
+            if key.startswith(f"{each.source.prefix}/"):
+                return each
+        raise TidegateError(f"no source of the pipeline {self.name!r} reads {key}")
+
+    def producer(self, source: Source, producer: str = SOURCE) -> str:
+        """What a source's producer is called in a task's result."""
+        return producer if len(self.branches) == 1 else producer_of_union(source.prefix, producer)
 
     @property
     def map(self) -> Stage:
@@ -80,13 +110,19 @@ class Plan:
     @property
     def calls_python(self) -> bool:
         """Whether a Python function is called for each row, so that threads would wait for each other."""
-        steps = (step for stage in self.stages for step in stage.steps)
+        steps = [step for branch in self.branches for step in branch.steps]
+        steps += [step for stage in self.stages for step in stage.steps]
         aggregates = (each for stage in self.stages if stage.reduce for each in stage.reduce.aggregates)
         return any(step.is_python for step in steps) or any(each.is_python for each in aggregates)
 
     def meaning(self) -> tuple[str, ...]:
         """What state depends on, one line a step; two plans with the same lines share their state."""
-        lines = [self.source.describe(), f"watermark={self.source.watermark.describe()}"]
+        lines = []
+        for branch in self.branches:
+            lines += [branch.source.describe(), f"watermark={branch.source.watermark.describe()}"]
+            lines += [step.describe() for step in branch.steps]
+        if len(self.branches) > 1:
+            lines.append("union")
         for stage in self.stages:
             if stage.reduce:
                 lines.append(stage.reduce.describe())
@@ -104,11 +140,12 @@ class Plan:
             pipeline=self.name,
             fingerprint=self.fingerprint(),
             meaning=self.meaning(),
-            kind=self.source.kind,
-            prefix=self.source.prefix,
+            sources=tuple(
+                SourceOutline(each.source.kind, each.source.prefix, each.source.rule())
+                for each in self.branches
+            ),
             sink=self.sink.prefix,
             shuffles=len(self.reduces),
-            watermark=self.source.rule(),
             late=tuple(each.prefix for each in self.late_sinks),
         )
 
@@ -118,8 +155,7 @@ class Plan:
         for number, stage in enumerate(self.stages):
             lines.append(f"stage {number}: {stage.name} ({stage.dependency.value} dependency)")
             if number == 0:
-                lines.append(f"  {self.source.describe()}")
-                lines.append(f"  watermark {self.source.watermark.describe()}")
+                lines += self._explain_branches()
             if stage.reduce:
                 lines.append(f"  merge state, fire triggers: {stage.reduce.describe()}")
             lines += [f"  {step.describe()}" for step in stage.steps]
@@ -129,6 +165,14 @@ class Plan:
                     lines.append(f"  late elements to {stage.combine.late.prefix!r}")
         lines.append(f"  {self.sink.describe()}")
         return "\n".join(lines)
+
+    def _explain_branches(self) -> list[str]:
+        lines = []
+        for branch in self.branches:
+            lines.append(f"  {branch.source.describe()}")
+            lines.append(f"  watermark {branch.source.watermark.describe()}")
+            lines += [f"  {step.describe()}" for step in branch.steps]
+        return [*lines, "  union, watermark: the minimum"] if len(self.branches) > 1 else lines
 
 
 def compile_plan(pipeline: Pipeline) -> Plan:
@@ -150,4 +194,4 @@ def compile_plan(pipeline: Pipeline) -> Plan:
         )
         for number, steps in enumerate(parts)
     ]
-    return Plan(pipeline.name, stream.source, tuple(stages), sink)
+    return Plan(pipeline.name, stream.branches, tuple(stages), sink)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from tidegate.arguments import called_as
+from tidegate.branches import Branch
 from tidegate.errors import PipelineError
 from tidegate.pipeline import Stream
 from tidegate.schema import UserSchema, declared_schema
@@ -14,7 +16,13 @@ from tidegate.watermarks import WatermarkPolicy
 EventTime = str | pl.Expr
 """A column's name or a row-by-row expression."""
 
+_USUAL = (
+    "'scores', schema={'team': pl.String, 'at': pl.Datetime('ms')}, event_time='at', "
+    "watermark=tg.BoundedDelay('10s')"
+)
 
+
+@called_as(f"tg.read_json({_USUAL})")
 def read_json(
     prefix: str,
     *,
@@ -37,11 +45,13 @@ def read_json(
             backfill emits and forgets windows as it goes, and a file that is out of order is late.
 
     Raises:
-        PipelineError: A type that cannot be read, or an event time that is no `Datetime`.
+        PipelineError: A type that cannot be read, or an event time that is no `Datetime`; one of these
+            arguments is missing.
     """
     return _read("json", prefix, schema, event_time, watermark, (), ordered)
 
 
+@called_as(f"tg.read_csv({_USUAL})")
 def read_csv(
     prefix: str,
     *,
@@ -64,6 +74,7 @@ def read_csv(
     return _read("csv", prefix, schema, event_time, watermark, tuple(null_values), ordered)
 
 
+@called_as(f"tg.read_parquet({_USUAL})")
 def read_parquet(
     prefix: str,
     *,
@@ -90,7 +101,13 @@ def _read(
     check_schema(columns)
     if isinstance(watermark, type) or not hasattr(watermark, "rule"):
         raise PipelineError(label, f"{watermark!r} is no watermark", "Give for example BoundedDelay('10s').")
+    if not isinstance(event_time, str | pl.Expr):
+        raise PipelineError(
+            f"{label}, event_time",
+            f"{event_time!r} is no column",
+            "Give the name of the column that says when the event happened, or an expression.",
+        )
     expression = pl.col(event_time) if isinstance(event_time, str) else event_time
     source = Source(kind, check_prefix(label, prefix), columns, expression, watermark, null_values, ordered)
     source.check(label)
-    return Stream(source, columns)
+    return Stream((Branch(source),), columns)

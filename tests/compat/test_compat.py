@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-import tidegate
+import tidegate as tg
 from tests.compat.fixture import HERE, PLACE, restore
 from tests.compat.record import FANNED_OUT, WAVES
 from tests.compat.recorded import PIPELINES
@@ -19,7 +19,7 @@ from tidegate.epochs.head import Head
 from tidegate.epochs.manifest import Manifest, read_manifest
 from tidegate.epochs.record import EpochRecord, Limits
 from tidegate.epochs.result import TaskResult
-from tidegate.errors import UsageError
+from tidegate.errors import IncompatiblePipeline, UsageError
 from tidegate.limits import KEY_GROUPS
 from tidegate.plan import Plan, compile_plan
 from tidegate.references import KeyRange
@@ -76,7 +76,7 @@ def fresh(version: str, name: str, base: Path, waves: int) -> None:
 
 def test_there_is_a_fixture_of_every_version() -> None:
     released = re.findall(r"^## \[?(\d+\.\d+\.\d+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
-    missing = {*released, tidegate.__version__} - set(VERSIONS)
+    missing = {*released, tg.__version__} - set(VERSIONS)
     assert not missing, f"make them: python -m tests.compat.record {' '.join(sorted(missing))}"
 
 
@@ -134,6 +134,24 @@ def read_state(plan: Plan, state: LocalObjects, manifest: Manifest) -> None:
         assert read_segments(state, manifest.segments, KeyRange(0, KEY_GROUPS), plan.grouping).height
     else:
         assert manifest.segments == ()
+
+
+@every_version
+def test_one_source_more_is_refused_with_what_changed(version: str, tmp_path: Path) -> None:
+    """And nothing is touched: the pipeline as it was goes on."""
+    restore(version, tmp_path)
+    stream, folders = PIPELINES["rows"].output.stream, Folders.of(tmp_path / "in", tmp_path / "out", None)
+    watermark = tg.BoundedDelay("10s")
+    more = tg.read_json("more", schema=stream.schema, event_time="joined", watermark=watermark)
+    united = compile_plan(tg.Pipeline("rows", tg.union(stream, more).write_json("rows")))
+    before = rows("rows", tmp_path)
+    with (
+        pytest.raises(IncompatiblePipeline, match=r"It is: read_json\('more', .*; union"),
+        open_runner(united, f"{PLACE}:rows", folders, limits=Limits(), workers=1) as runner,
+    ):
+        runner.run()
+    assert rows("rows", tmp_path) == before
+    assert run("rows", tmp_path).epoch == WAVES
 
 
 @every_version

@@ -13,7 +13,7 @@ from tidegate.references import KeyRange, Layer, ObjectRef, Piece, Segment, chec
 from tidegate.stores.memory import MemoryObjects
 from tidegate.timestamps import MAX, MIN
 
-RULE = WatermarkRule(delay=0)
+RULES = {"scores": WatermarkRule(delay=0)}
 REF = ObjectRef("p/data/1/x", 10, "c" * 32)
 RECORD = EpochRecord(
     pipeline="p",
@@ -121,8 +121,8 @@ def reduced(task: int, *new: Segment, unchanged: bool = False) -> TaskResult:
 
 def test_it_is_a_function_of_record_and_results() -> None:
     results = [mapped(0, 200, records=2), mapped(1, 150, records=3), reduced(0), reduced(1)]
-    again = build_manifest(RECORD, RULE, PREVIOUS, list(results))
-    assert build_manifest(RECORD, RULE, PREVIOUS, results).encode() == again.encode()
+    again = build_manifest(RECORD, RULES, PREVIOUS, list(results))
+    assert build_manifest(RECORD, RULES, PREVIOUS, results).encode() == again.encode()
     assert again.frontier.watermark == 200
     assert again.now == 7
     assert again.counters == {"files": 0, "records": 5}
@@ -132,36 +132,36 @@ def test_it_is_a_function_of_record_and_results() -> None:
 def test_a_range_that_was_left_alone_keeps_its_part_of_the_state() -> None:
     new = state("new", 0, 512, 60)
     manifest = build_manifest(
-        RECORD, RULE, PREVIOUS, [mapped(0), mapped(1), reduced(0, new), reduced(1, unchanged=True)]
+        RECORD, RULES, PREVIOUS, [mapped(0), mapped(1), reduced(0, new), reduced(1, unchanged=True)]
     )
     assert manifest.segments == (new, OLD.within(KeyRange(512, 1024)))
 
 
 def test_a_range_whose_windows_all_expired_has_no_state() -> None:
-    manifest = build_manifest(RECORD, RULE, PREVIOUS, [mapped(0), mapped(1), reduced(0), reduced(1)])
+    manifest = build_manifest(RECORD, RULES, PREVIOUS, [mapped(0), mapped(1), reduced(0), reduced(1)])
     assert manifest.segments == ()
 
 
 def test_only_this_epochs_outputs_are_named() -> None:
     published = Published("totals/epoch-0000000002-00000.json", REF)
     result = replace(reduced(0), outputs=(published,))
-    manifest = build_manifest(RECORD, RULE, PREVIOUS, [mapped(0), mapped(1), result, reduced(1)])
+    manifest = build_manifest(RECORD, RULES, PREVIOUS, [mapped(0), mapped(1), result, reduced(1)])
     assert manifest.outputs == (published.name,)
 
 
 def test_the_frontier_never_goes_back() -> None:
-    assert frontier_after(RECORD, RULE, [{SOURCE: 50}, {}]).watermark == 100
-    assert frontier_after(RECORD, RULE, [{}]).watermark == 100
-    assert frontier_after(RECORD, RULE, []).watermark == 100
+    assert frontier_after(RECORD, RULES, [{SOURCE: 50}, {}]).watermark == 100
+    assert frontier_after(RECORD, RULES, [{}]).watermark == 100
+    assert frontier_after(RECORD, RULES, []).watermark == 100
 
 
 def test_a_backlog_holds_the_watermark() -> None:
     waiting = replace(RECORD, accepted="9")
-    assert frontier_after(waiting, RULE, [{SOURCE: 200}]) == Frontier(100, (Held("9", 200),))
+    assert frontier_after(waiting, RULES, [{SOURCE: 200}]) == Frontier(100, (Held("9", 200),))
 
 
 def test_a_finished_source_closes() -> None:
-    assert frontier_after(replace(RECORD, close=True, accepted="9"), RULE, [{SOURCE: 200}]) == Frontier(MAX)
+    assert frontier_after(replace(RECORD, close=True, accepted="9"), RULES, [{SOURCE: 200}]) == Frontier(MAX)
 
 
 def test_a_manifest_is_read_only_as_it_was_committed() -> None:

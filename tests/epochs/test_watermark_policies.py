@@ -278,7 +278,7 @@ def test_order_is_part_of_what_a_pipeline_means_and_nothing_else_changed() -> No
     usual = world(tg.BoundedDelay("0s")).outline
     ordered = world(tg.BoundedDelay("0s"), ordered=True).outline
     assert ordered.fingerprint != usual.fingerprint
-    assert ordered.watermark == replace(usual.watermark, ordered=True)
+    assert ordered.rules["events"] == replace(usual.rules["events"], ordered=True)
     assert "ordered" not in "".join(usual.meaning)
 
 

@@ -1,6 +1,6 @@
 """Programs of the naive implementation as pipelines of the engine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import polars as pl
 
@@ -24,6 +24,9 @@ SCHEMA = {
     "s": pl.String,
     "at": pl.Datetime("us"),
 }
+
+PREFIXES = ("events", "views")
+"""The folders of the first and of the second source."""
 
 ENGINE_AGGREGATES: dict[str, Aggregate] = {
     "number": tg.count(),
@@ -87,11 +90,8 @@ def pipeline(
     after: Callable[[tg.Stream], tg.Stream] = lambda stream: stream,
 ) -> tg.Pipeline:
     """The engine's pipeline for a program, with steps before its window and behind its panes."""
-    events = tg.read_json(
-        "events", schema=SCHEMA, event_time="at", watermark=tg.BoundedDelay(f"{program.delay}us")
-    )
     stream = (
-        before(events)
+        before(sources(program.delays))
         .window(
             engine_windows(program.windows),
             allowed_lateness=f"{program.lateness}us",
@@ -103,6 +103,16 @@ def pipeline(
         .agg(**{name: ENGINE_AGGREGATES[name] for name in program.aggregates})
     )
     return tg.Pipeline("oracle", Output(after(stream), PaneSink("json", "panes")))
+
+
+def sources(delays: Sequence[int]) -> tg.Stream:
+    """The events of one source, or of two as one; the second has its columns in another order."""
+    schemas = (SCHEMA, dict(reversed(SCHEMA.items())))
+    streams = [
+        tg.read_json(prefix, schema=schema, event_time="at", watermark=tg.BoundedDelay(f"{delay}us"))
+        for prefix, schema, delay in zip(PREFIXES, schemas, delays, strict=False)
+    ]
+    return tg.union(*streams) if len(streams) > 1 else streams[0]
 
 
 class PaneSink(Sink):

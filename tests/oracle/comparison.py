@@ -31,8 +31,8 @@ def shown(panes: list[Row]) -> list[Row]:
 def compare(program: Program, cut: Cut) -> None:
     """Fails where the engine and the naive implementation differ."""
     naive = Naive(program)
-    naive.run(cut.arrivals, cut.nows, cut.limits.files)
-    world = World(pipeline(program), cut.limits)
+    naive.run(cut.arrivals, cut.nows, cut.limits.files, cut.second)
+    world = World(pipeline(program), cut.limits, second=cut.second)
 
     panes = world.run(cut.arrivals, nows=cut.nows, close=True)
 

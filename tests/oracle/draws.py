@@ -40,11 +40,13 @@ class Cut:
     Attributes:
         arrivals: Groups of files; a group arrives after an epoch.
         nows: Processing time of the epochs.
+        second: The numbers of the files that are the second source's.
     """
 
     arrivals: list[list[list[Row]]]
     nows: list[int]
     limits: Limits
+    second: frozenset[int] = frozenset()
 
 
 def buildable(spec: Spec) -> bool:
@@ -123,6 +125,7 @@ def programs(draw: st.DrawFn) -> Program:
     """What a pipeline does."""
     spec = draw(windows())
     unit = unit_of(spec)
+    delay = st.sampled_from([2 * unit, 0, 10 * unit, 20 * unit, 50 * unit])
     return Program(
         keys=draw(st.sampled_from([("k",), ("k",), ("k",), (), (), ("k", "n")])),
         aggregates=tuple(
@@ -133,7 +136,7 @@ def programs(draw: st.DrawFn) -> Program:
         windows=spec,
         lateness=draw(st.sampled_from([5 * unit, 20 * unit, 0, 1, unit, 20 * unit, 900_000_000 * SECOND])),
         timestamp=draw(st.sampled_from(["end_of_window", "end_of_window", "earliest", "latest"])),
-        delay=draw(st.sampled_from([2 * unit, 0, 10 * unit, 20 * unit, 50 * unit])),
+        delays=draw(st.one_of(st.tuples(delay), st.tuples(delay), st.tuples(delay, delay))),
     )
 
 
@@ -176,11 +179,15 @@ def cuts(draw: st.DrawFn, program: Program) -> Cut:
     for group in draw(st.lists(st.one_of(FILES, FILES, FILES, st.just(())), min_size=2, max_size=4)):
         first = base + (len(arrivals) - 2) * pace - 4 * unit
         arrivals.append([[row(number, first, unit) for number in numbers] for numbers in group])
+    files = sum(map(len, arrivals))
+    # A bit for each file: one number is drawn faster than many.
+    second = draw(st.integers(0, 2**files - 1)) if len(program.delays) > 1 else 0
     steps = draw(st.lists(st.sampled_from([0, 0, 1, 3, 7, 30, -2]), max_size=10))
     return Cut(
         arrivals=arrivals,
         nows=[START + sum(steps[:number]) * SECOND for number in range(len(steps) + 1)],
         limits=draw(LIMITS),
+        second=frozenset(number for number in range(files) if second >> number & 1),
     )
 
 
@@ -204,7 +211,7 @@ def cases(draw: st.DrawFn) -> tuple[Program, Cut]:
         return program, draw(cuts(program))
     gap = 10 * SECOND
     delay = draw(st.sampled_from([50, 5, 12])) * SECOND
-    program = replace(program, keys=(), windows=("sessions", gap), lateness=20 * gap, delay=delay)
+    program = replace(program, keys=(), windows=("sessions", gap), lateness=20 * gap, delays=(delay,))
     few = st.lists(ROWS, min_size=1, max_size=2)
     files = draw(st.lists(few, min_size=4, max_size=5))
     arrivals = [[[row(number, 0, 5 * SECOND) for number in numbers]] for numbers in files]

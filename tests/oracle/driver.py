@@ -1,7 +1,7 @@
 """Drives a pipeline through the real protocol, on stores in memory, with a clock that the test sets."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,7 @@ class World:
         limits: How its epochs are cut.
         now: Processing time at first.
         attempts: Names of the attempts of each task; all of them are run.
+        second: The numbers of the files that are the second source's, as they are uploaded.
 
     Attributes:
         outline: Of the pipeline's plan.
@@ -58,12 +59,14 @@ class World:
         limits: Limits = ONE_CALL,
         now: int = 0,
         attempts: Sequence[str] = ("only",),
+        second: Collection[int] = (),
     ) -> None:
         plan = compile_plan(pipeline)
         self._runner = MemoryRunner(
             plan, now, limits, lambda plan, stores: _Sequentially(plan, stores, attempts)
         )
         self.outline = plan.outline()
+        self._second = second
         self._files = 0
 
     @property
@@ -105,19 +108,29 @@ class World:
         """The processing time at which an epoch is due without files."""
         return self.manifests[-1].alarm
 
-    def upload(self, *files: Sequence[Row]) -> None:
-        """Puts files of NDJSON into the input, all of them accepted at once."""
-        self.upload_bytes(*("".join(json.dumps(row) + "\n" for row in rows).encode() for rows in files))
+    def upload(self, *files: Sequence[Row], source: int | None = None) -> None:
+        """Puts files of NDJSON into the input, all of them accepted at once.
 
-    def upload_bytes(self, *files: bytes) -> None:
-        """Puts files of these bytes into the input, all of them accepted at once."""
-        first = self._files
+        Args:
+            files: Their rows.
+            source: The number of the source that they are of, if not that of each file's own number.
+        """
+        encoded = ["".join(json.dumps(row) + "\n" for row in rows).encode() for rows in files]
+        self.upload_bytes(*encoded, source=source)
+
+    def upload_bytes(self, *files: bytes, source: int | None = None) -> None:
+        """Puts files of these bytes into the input; the rest is as for `upload`."""
+        sources, named = self.outline.sources, {}
+        for number, data in enumerate(files, self._files):
+            of = number in self._second if source is None else source
+            named[f"{sources[of].prefix}/{number:06d}.json"] = data
         self._files += len(files)
-        self.upload_files({f"{first + number:06d}.json": data for number, data in enumerate(files)})
+        self._runner.upload(named)
 
     def upload_files(self, files: dict[str, bytes]) -> None:
         """Puts files of these names into the source's folder, all of them accepted at once."""
-        self._runner.upload({f"{self.outline.prefix}/{name}": data for name, data in files.items()})
+        (source,) = self.outline.sources
+        self._runner.upload({f"{source.prefix}/{name}": data for name, data in files.items()})
 
     def run(
         self,

@@ -33,8 +33,9 @@ def test_the_engine_gives_the_panes_of_the_naive_implementation(monkeypatch: pyt
 def test_in_the_end_there_is_the_batch_answer_whatever_the_order(case: tuple[Program, Cut]) -> None:
     program, cut = case
     wanted = batch(program, cut)
+    world = World(pipeline(program), cut.limits, second=cut.second)
 
-    panes = World(pipeline(program), cut.limits).run(cut.arrivals, nows=cut.nows, close=True)
+    panes = world.run(cut.arrivals, nows=cut.nows, close=True)
 
     if program.accumulation == "accumulating":
         # Of a session that grew there are panes of the smaller ones, too.

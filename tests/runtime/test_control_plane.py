@@ -19,7 +19,7 @@ from tidegate.limits import (
     RECONCILE_OVERLAP,
     SWEEP_EVERY,
 )
-from tidegate.outline import Outline
+from tidegate.outline import Outline, SourceOutline
 from tidegate.runtime.control_plane import ControlPlane, Received
 from tidegate.runtime.notifications import Alarm
 from tidegate.stores.memory import ManualClock, MemoryAlarms
@@ -177,7 +177,8 @@ def test_another_plan_is_refused_before_anything_is_written(deployed: Deployed) 
     deployed.control.release("one")
     rows, moment = deployed.world.table.query("", 100), deployed.clock.moment
     deployed.clock.moment += 100 * LEASE
-    other = replace(PLAN.outline(), prefix="points", fingerprint="f" * 16)
+    points = SourceOutline("json", "points")
+    other = replace(PLAN.outline(), sources=(points,), fingerprint="f" * 16)
     changed = replace(deployed, outline=other).control
     for refused in (
         changed.check,

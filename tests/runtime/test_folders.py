@@ -6,10 +6,10 @@ import pytest
 from tidegate.epochs.manifest import Manifest
 from tidegate.errors import UsageError
 from tidegate.frontier import Frontier
-from tidegate.outline import Outline
+from tidegate.outline import Outline, SourceOutline
 from tidegate.runtime.folders import Folders
 
-OUTLINE = Outline("p", "f", (), "json", "scores", "totals", True)
+OUTLINE = Outline("p", "f", (), (SourceOutline("json", "scores"),), "totals", 1)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_output_below_the_source_is_refused(tmp_path: Path) -> None:
 def test_late_elements_below_the_source_are_refused(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     place = Folders.of(tmp_path / "in", tmp_path / "in" / "data", tmp_path / "state")
-    outline = replace(OUTLINE, prefix="data/late", late=("late",))
+    outline = replace(OUTLINE, sources=(SourceOutline("json", "data/late"),), late=("late",))
     with pytest.raises(UsageError, match=r"in/data/late lies in \S*, which the pipeline reads"):
         place.check(outline)
     place.check(replace(outline, late=("too-late",)))

@@ -325,7 +325,8 @@ def test_where_nothing_was_committed_yet(write_pipeline: Write, tmp_path: Path) 
     reference = write_pipeline()
     write_files(tmp_path / "in" / "scores", 2)
     with opened(reference, tmp_path) as runner:
-        files = [InputObject(each.key, each.version, each.size) for each in runner.folders.listing("scores")]
+        listed = runner.folders.listing(runner.plan.outline())
+        files = [InputObject(each.key, each.version, each.size) for each in listed]
         intake.accept(runner.table, files, now=1)
     replayed = run_replay(reference, tmp_path)
     assert (replayed.manifest, replayed.finished_earlier) == (None, False)

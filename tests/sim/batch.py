@@ -5,8 +5,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
 from datetime import datetime
 
+from tests.oracle.built import PREFIXES
 from tests.oracle.comparison import order
-from tests.oracle.naive import DAY, Naive, Program
+from tests.oracle.naive import DAY, File, Naive, Program
 from tests.oracle.naive_aggregates import AGGREGATES, Row, comparable
 from tests.oracle.naive_grouping import Key
 from tests.oracle.naive_windows import Window, assign, groups, hull
@@ -67,7 +68,7 @@ def _equals_table(program: Program, run: Run, panes: list[Row], totals: dict[str
     for pane in panes:
         row = (pane["k"], pane["window_start"], pane["totals"], pane["points"], pane["highest"])
         table[row] += 1 if pane["op"] == "insert" else -1
-    windows = _windows(program, [row for row in _usable(run) if row["at"] != FLUSH_AT + 1])
+    windows = _windows(program, [row for row in _usable(run) if row["at"] < FLUSH_AT])
     sums = {where: AGGREGATES["total"](rows) for where, rows in windows.items()}
     minutes: dict[tuple[object, int], list[int]] = defaultdict(list)
     for ((k, _), _, end), total in sums.items():
@@ -87,7 +88,7 @@ def _equals_naive(
     naive = Naive(program)
     for record in run.watch.records:
         naive.now = record.now
-        naive.epoch(_rows(run, record), record.now, record.accepted, record.processed)  # type: ignore[arg-type]
+        naive.epoch(_files(run, record), record.now, record.accepted, record.processed)  # type: ignore[arg-type]
 
     def shown(rows: list[Row]) -> list[Row]:
         ordered = map(comparable, sorted(rows, key=order))
@@ -111,7 +112,7 @@ def _conserved(program: Program, run: Run, panes: list[Row], totals: dict[str, i
         return
     # An element counts once in each of its windows, and is dropped for each of them.
     usable = [row["at"] for row in _usable(run)]
-    places = sum(len(assign(program.windows, at)) for at in usable if at != FLUSH_AT + 1)
+    places = sum(len(assign(program.windows, at)) for at in usable if at < FLUSH_AT)
     counted = sum(row["number"] for row in _whole(program, panes, ("number",)).values())
     if counted + dropped != places:
         run.violations.append(f"{counted} elements in panes and {dropped} dropped, of {places} in windows")
@@ -125,7 +126,7 @@ def _equals_batch(program: Program, run: Run, panes: list[Row], totals: dict[str
         # Where a session has expired another one may begin, although a batch query would see one.
         return
     names = [name for name in program.aggregates if program.accumulation != "discarding" or name in ADDITIVE]
-    windows = _windows(program, [row for row in _usable(run) if row["at"] != FLUSH_AT + 1])
+    windows = _windows(program, [row for row in _usable(run) if row["at"] < FLUSH_AT])
     wanted = {where: _results(names, rows) for where, rows in windows.items()}
     found = _whole(program, panes, names)
     if program.windows[0] == "sessions" and program.accumulation == "discarding":
@@ -197,13 +198,12 @@ def _panes(run: Run) -> Iterator[Row]:
                     yield {"epoch": manifest.epoch} | json.loads(line)
 
 
-def _rows(run: Run, record: EpochRecord) -> list[Row]:
+def _files(run: Run, record: EpochRecord) -> list[File]:
     return [
-        row
+        (PREFIXES.index(each.object.key.split("/")[0]), _parsed(stored.data))
         for each in record.inputs
         for stored in run.cloud.input.history[each.object.key]
         if stored.version == each.object.version
-        for row in _parsed(stored.data)
     ]
 
 

@@ -6,7 +6,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -30,6 +30,7 @@ from tidegate.epochs import action, intake, lease, machine, paths, sweep, tasks
 from tidegate.epochs.machine import Coordinator, Event
 from tidegate.epochs.result import TaskResult, result_key
 from tidegate.errors import ConditionFailed, ObjectNotFound
+from tidegate.frontier import Frontier, UnionFrontier
 from tidegate.outline import Outline
 from tidegate.pipeline import Stream
 from tidegate.references import Layer, Segment
@@ -126,7 +127,7 @@ def no_stored_epoch_record() -> Iterator[None]:
     """Every planner freezes anew, and the last one counts."""
 
     def plan(self: Coordinator, **how: Any) -> Any:
-        record = self._freeze(self._settled(self._head()), close=False)
+        record = self._freeze(self._settled(self._head()), close=False, ended=False)
         if record is not None:
             self._objects.put(record.key, record.encode())
         return record
@@ -304,6 +305,27 @@ def an_alarm_that_came_too_early_is_not_set_again() -> Iterator[None]:
 @mutant
 def the_second_grouping_takes_nothing_back() -> Iterator[None]:
     with patch.object(Stream, "sign", None):
+        yield
+
+
+@mutant
+def the_watermark_of_a_union_is_the_highest() -> Iterator[None]:
+    def of(self: UnionFrontier, sources: Mapping[str, Frontier]) -> UnionFrontier:
+        highest = max(each.watermark for each in sources.values())
+        return UnionFrontier(sources, max(self.watermark, highest))
+
+    with patch.object(UnionFrontier, "_of", of):
+        yield
+
+
+@mutant
+def a_union_does_not_wait_for_a_backlog() -> Iterator[None]:
+    original = UnionFrontier.advance
+
+    def advance(self: UnionFrontier, *given: Any, processed: str, **more: Any) -> UnionFrontier:
+        return original(self, *given, **more | {"processed": processed, "accepted": processed})
+
+    with patch.object(UnionFrontier, "advance", advance):
         yield
 
 

@@ -13,7 +13,7 @@ import polars as pl
 import yaml
 
 import tidegate as tg
-from tests.oracle.built import SCHEMA, engine_trigger, pipeline
+from tests.oracle.built import PREFIXES, engine_trigger, pipeline, sources
 from tests.oracle.draws import buildable
 from tests.oracle.naive import Program
 from tests.oracle.naive_aggregates import AGGREGATES
@@ -31,9 +31,12 @@ from tidegate.testing.simulation.simulation import START, Scenario, Upload
 ROOT = Path(__file__).parents[2]
 DEFINITION: dict[str, Any] = yaml.safe_load((ROOT / "infra" / "epoch.asl.yaml").read_text())
 SIZES = (2, 5, 10, 60)
+DELAYS = (0, 0, 2 * SECOND, 50 * SECOND)
 LATENESS = (0, 1, 5 * SECOND, 20 * HOUR)
+UNITED = 0.25
+"""How many of all seeds have a second source."""
 FLUSH_AT = START + 20 * HOUR
-"""Event time of the last element: behind all others and their lateness, and not too far ahead."""
+"""The last event times lie behind it: behind all others and their lateness, and not too far ahead."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def draw_program(chance: Random) -> Program:
         windows=draw_windows(chance),
         lateness=chance.choice(LATENESS),
         timestamp=chance.choice(("end_of_window", "earliest", "latest")),
-        delay=chance.choice((0, 0, 2 * SECOND, 50 * SECOND)),
+        delays=(chance.choice(DELAYS),),
     )
 
 
@@ -147,6 +150,32 @@ def draw_uploads(chance: Random) -> list[Upload]:
     return uploads
 
 
+def draw_union(seed: str, uploads: list[Upload]) -> tuple[tuple[int, ...], list[Upload]]:
+    """Now and then a second source, which gets some of the files.
+
+    It is drawn by itself, so that nothing else of a seed depends on it.
+
+    Returns:
+        The delay of the second source's watermark, or nothing, and the uploads, each in its source's folder.
+    """
+    chance = Random(f"{seed}/union")  # noqa: S311  (repeatable, not secret)
+    if chance.random() >= UNITED:
+        return (), uploads
+    first, second = PREFIXES
+    delays = (chance.choice(DELAYS),)
+    moved = [replace(each, key=each.key.replace(first, chance.choice((first, second)))) for each in uploads]
+    return delays, moved
+
+
+def last_files(sources: int) -> list[Upload]:
+    """A file for each source, for the least watermark counts; each in a window of its own."""
+    row = {"k": "flush", "n": 7, "v": 1, "f": 0.0, "s": ""}
+    return [
+        Upload(0, f"{folder}/flush.json", encode([row | {"at": FLUSH_AT + 1 + number * HOUR}]))
+        for number, folder in enumerate(PREFIXES[:sources])
+    ]
+
+
 def draw_settings(chance: Random) -> Settings:
     """Limits of epochs, one of them for every process that starts; how soon old epochs are swept."""
     limits = [
@@ -171,15 +200,17 @@ def draw_settings(chance: Random) -> Settings:
 def draw_case(seed: str) -> Case:
     """What a seed is about."""
     chance = Random(f"{seed}/scenario")  # noqa: S311  (repeatable, not secret)
-    settings, uploads = draw_settings(chance), tuple(draw_uploads(chance))
-    flush = {"k": "flush", "n": 7, "v": 1, "f": 0.0, "s": "", "at": FLUSH_AT + 1}
-    last = Upload(0, "events/flush.json", encode([flush]))
+    settings = draw_settings(chance)
+    second, uploads = draw_union(seed, draw_uploads(chance))
+    last = last_files(1 + len(second))
     kind = chance.choice(("narrow", "fickle", "regrouped", "regrouped", *["grouped"] * 8))
     if kind == "narrow":
-        plan, other = compiled(narrow(0)), compiled(narrow(1))
+        plan, other = compiled(narrow(0, second)), compiled(narrow(1))
         return Case(None, Scenario(plan, plan, other, settings, uploads, last))
-    program = draw_program(chance)
-    changed = replace(program, delay=program.delay + SECOND)
+    alone = draw_program(chance)
+    program = replace(alone, delays=(*alone.delays, *second))
+    # A union is another pipeline without it.
+    changed = alone if second else replace(alone, delays=(alone.delays[0] + SECOND,))
     if kind == "fickle":
         # What the function adds is in one of the values alone.
         fixed = {"aggregates": ("number", "weight"), "lateness": LATENESS[-1]}
@@ -188,9 +219,11 @@ def draw_case(seed: str) -> Case:
         return Case(program, Scenario(plan, plan, other, settings, uploads, last, repeatable=False))
     if kind == "regrouped":
         program = replace(program, **REGROUPED, windows=("fixed", chance.choice(SIZES) * SECOND, 0))
+        changed = replace(program, delays=changed.delays)
         behind = again(draw_trigger(chance, 1))
-        plan, rebuilt = (compile_plan(pipeline(program, after=behind)) for _ in range(2))
-        other = compile_plan(pipeline(replace(program, delay=program.delay + SECOND), after=behind))
+        plan, rebuilt, other = (
+            compile_plan(pipeline(each, after=behind)) for each in (program, program, changed)
+        )
         scenario = Scenario(plan, rebuilt, other, settings, uploads, last)
         return Case(program, scenario, regrouped=True)
     rebuilt = compile_plan(pipeline(program))
@@ -232,10 +265,9 @@ def compiled(built: tg.Pipeline) -> Plan:
 
 
 @cache
-def narrow(least: int) -> tg.Pipeline:
+def narrow(least: int, second: tuple[int, ...] = ()) -> tg.Pipeline:
     """A pipeline without a shuffle."""
-    events = tg.read_json("events", schema=SCHEMA, event_time="at", watermark=tg.BoundedDelay("0s"))
-    rows = events.filter(pl.col("v") > least).select("k", double=pl.col("v") * 2)
+    rows = sources((0, *second)).filter(pl.col("v") > least).select("k", double=pl.col("v") * 2)
     return tg.Pipeline("oracle", rows.write_json("panes"))
 
 

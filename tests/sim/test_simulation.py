@@ -1,10 +1,12 @@
 """Whatever fails, the panes are those of a run without failures, and nothing accepted is lost."""
 
 import os
+from dataclasses import replace
 from random import Random
 
 import pytest
 
+from tests.sim import scenarios
 from tests.sim.regressions import Regression, kept
 from tests.sim.seeds import simulate, unexpected_calls
 from tests.sim.tally import report, run_many
@@ -45,6 +47,22 @@ def test_the_same_seed_is_the_same_run(seed: int) -> None:
 
 def test_another_seed_is_another_run() -> None:
     assert simulate("1").digest() != simulate("2").digest()
+
+
+def test_a_second_source_changes_nothing_else_of_a_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in map(str, range(10)):
+        cases = []
+        for share in (0, 1):
+            monkeypatch.setattr(scenarios, "UNITED", share)
+            cases.append(scenarios.draw_case(seed))
+        alone, united = cases
+        assert len(united.scenario.flush) == 2
+        assert united.scenario.settings == alone.scenario.settings
+        assert [replace(each, key="") for each in united.scenario.uploads] == [
+            replace(each, key="") for each in alone.scenario.uploads
+        ]
+        if united.program and alone.program:
+            assert replace(united.program, delays=united.program.delays[:1]) == alone.program
 
 
 def test_a_fault_that_is_off_does_not_happen() -> None:

@@ -15,7 +15,7 @@ SCHEMA = {"at": pl.Datetime("ms"), "day": pl.Date, "text": pl.String, "n": pl.In
 
 def source(event_time: Any = "at", **settings: Any) -> Source:
     read = {"schema": SCHEMA, "watermark": tg.BoundedDelay("0s")} | settings
-    return tg.read_json("events", event_time=event_time, **read).source
+    return tg.read_json("events", event_time=event_time, **read).branches[0].source
 
 
 def micros(event_time: Any, row: dict[str, Any]) -> int | None:
@@ -56,9 +56,13 @@ def test_a_watermark_is_needed() -> None:
 
 
 def test_what_it_reads_describes_it() -> None:
-    csv = tg.read_csv(
-        "events", schema=SCHEMA, event_time="at", watermark=tg.BoundedDelay("0s"), null_values=["NA"]
-    ).source
+    csv = (
+        tg.read_csv(
+            "events", schema=SCHEMA, event_time="at", watermark=tg.BoundedDelay("0s"), null_values=["NA"]
+        )
+        .branches[0]
+        .source
+    )
 
     assert source().describe() == source().describe()
     assert len({source().describe(), source("day").describe(), csv.describe()}) == 3

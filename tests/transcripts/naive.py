@@ -5,7 +5,7 @@ from typing import Any
 from tests.oracle.naive_grouping import Element, Grouping, Groups, Times, shown
 from tests.oracle.naive_triggers import Spec
 from tests.oracle.naive_windows import MAX, MIN
-from tests.transcripts.transcript import Case, element, instance, micros, pane
+from tests.transcripts.transcript import Case, element, instance, micros, pane, sources, watermarks
 from tidegate.timestamps import microseconds
 
 VALUES = {
@@ -63,23 +63,28 @@ class Player:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.groups = Groups(grouping(case))
-        self.watermark = MIN
+        self.watermarks = dict.fromkeys(sources(case), MIN)
+        self.closed = False
         self.now = micros("12:00:00")
 
     def step(self, step: dict[str, Any]) -> list[str]:
         """One epoch; returns its panes."""
         self.now = micros(step["now"]) if "now" in step else self.now
         before = self.watermark
-        if "watermark" in step:
-            self.watermark = max(before, micros(step["watermark"]))
-        if step.get("drain") == "true":
-            self.watermark = MAX
+        for source, moment in watermarks(step, self.case).items():
+            self.watermarks[source] = max(moment, self.watermarks[source])
+        self.closed = self.closed or step.get("drain") == "true"
         elements = [
             Element({"key": key, "v": value, "at": at}, at)
             for key, value, at in map(element, step.get("add", ()))
         ]
         panes = self.groups.epoch(elements, Times(before, self.watermark, self.now))
         return [self._text(shown(each, self.groups.grouping, self.now)) for each in panes]
+
+    @property
+    def watermark(self) -> int:
+        """The least of the sources'; the end of time once they are finished."""
+        return MAX if self.closed else min(self.watermarks.values())
 
     def _text(self, row: dict[str, Any]) -> str:
         return pane(row | {"value": row[self.groups.grouping.aggregates[0]]}, self.case)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.transcripts.transcript import FOLDER, Case, load
 
@@ -16,6 +17,7 @@ FILES = {
     "sessions": "Sessions",
     "calendar": "Calendar windows",
     "timestamps": "The panes' own event times",
+    "union": "Two sources",
     "refused": "What is refused",
 }
 INTRODUCTION = """\
@@ -60,7 +62,7 @@ def _case(case: Case) -> Iterator[str]:
         # A new line for each pane; elements flow.
         cells = [step.get("now", "")] if clocked else []
         cells.append(", ".join(step.get("add", [])))
-        cells.append("end of time" if "drain" in step else step.get("watermark", ""))
+        cells.append("end of time" if "drain" in step else _watermark(step))
         cells.append("<br>".join(step.get("expect", [])))
         yield "".join(f"| {cell} " if cell else "| " for cell in cells) + "|"
     dropped = {"dropped_late": "late", "dropped_closed": "for a closed window"}
@@ -69,11 +71,17 @@ def _case(case: Case) -> Iterator[str]:
             yield f"\nDropped {why}, and counted: {case[counter]}."
 
 
+def _watermark(step: dict[str, Any]) -> str:
+    given = step.get("watermark", "")
+    return given if isinstance(given, str) else ", ".join(f"{name} {at}" for name, at in given.items())
+
+
 def _pipeline(case: Case) -> str:
     """The steps of the case as a user writes them, without what is usual."""
     options = [f'allowed_lateness="{case["lateness"]}"'] if "lateness" in case else []
     options += [f'timestamp="{case["timestamp"]}"'] if "timestamp" in case else []
-    steps = [f".window({', '.join([case['window'], *options])})"]
+    steps = [f"union({', '.join(case['sources'])})"] if "sources" in case else []
+    steps += [f".window({', '.join([case['window'], *options])})"]
     if "trigger" in case:
         unsafe = ["allow_unsafe_trigger=True"] if "allow_unsafe_trigger" in case else []
         steps.append(f".trigger({', '.join([case['trigger'], *unsafe])})")

@@ -12,7 +12,16 @@ from tests.oracle.driver import World, many_tasks
 from tests.transcripts.naive import WORDS as NAIVE_WORDS
 from tests.transcripts.naive import Player
 from tests.transcripts.page import PAGE, page
-from tests.transcripts.transcript import Case, element, instance, load, micros, pane
+from tests.transcripts.transcript import (
+    Case,
+    element,
+    instance,
+    load,
+    micros,
+    pane,
+    sources,
+    watermarks,
+)
 from tidegate.accumulation import Accumulation
 from tidegate.pipeline import Output
 
@@ -31,13 +40,17 @@ ACCUMULATIONS = {each.value: each for each in Accumulation}
 
 def stream(case: Case) -> tg.Stream:
     timestamp = {"timestamp": case["timestamp"]} if "timestamp" in case else {}
-    events = (
+    streams = [
         tg.read_json(
-            "events",
+            prefix,
             schema={"key": pl.String, "value": pl.Int64, "at": pl.Datetime("us")},
             event_time="at",
             watermark=tg.BoundedDelay(f"{BEHIND}us", max_ahead="3000d"),
         )
+        for prefix in sources(case)
+    ]
+    events = (
+        (tg.union(*streams) if len(streams) > 1 else streams[0])
         # A mark that moves the watermark is a record without a value: it has an event time and nothing else.
         .filter(pl.col("value").is_not_null())
         .window(instance(case["window"], WORDS), allowed_lateness=case.get("lateness", "0s"), **timestamp)
@@ -54,17 +67,20 @@ def pipeline(case: Case) -> tg.Pipeline:
 
 
 def play(
-    world: World, step: dict[str, Any], files: Callable[[list[Any]], list[list[Any]]]
+    world: World, case: Case, step: dict[str, Any], files: Callable[[list[Any]], list[list[Any]]]
 ) -> list[dict[str, Any]]:
-    """One epoch."""
+    """One epoch; of several sources the elements are dealt out."""
     world.clock.moment = micros(step["now"]) if "now" in step else world.clock.moment
     rows: list[dict[str, Any]] = [
         {"key": key, "value": value, "at": at} for key, value, at in map(element, step.get("add", ()))
     ]
-    if "watermark" in step:
-        rows.append({"key": "", "value": None, "at": micros(step["watermark"]) + BEHIND})
-    if rows:
-        world.upload(*files(rows))
+    names, moved = sources(case), watermarks(step, case)
+    for number, name in enumerate(names):
+        own = rows[number :: len(names)]
+        if name in moved:
+            own.append({"key": "", "value": None, "at": moved[name] + BEHIND})
+        if own:
+            world.upload(*files(own), source=number)
     return world.run(close=step.get("drain") == "true")
 
 
@@ -94,7 +110,7 @@ def check(
     ordered: Callable[[list[Any]], list[Any]],
 ) -> None:
     for number, step in enumerate(case["steps"]):
-        got = [pane(row, case) for row in play(world, step, files)]
+        got = [pane(row, case) for row in play(world, case, step, files)]
         assert ordered(got) == ordered(step.get("expect", [])), f"step {number}"
 
     for counter in ("dropped_late", "dropped_closed"):
@@ -131,7 +147,7 @@ def test_every_case_is_one_of_both_kinds() -> None:
     assert len(names) == len(set(names))
     assert all(("steps" in case) != ("refused" in case) for case in CASES)
     known = {"name", "file", "window", "trigger", "accumulation", "lateness", "value", "steps", "refused"}
-    known |= {"allow_unsafe_trigger", "dropped_late", "dropped_closed", "timestamp"}
+    known |= {"allow_unsafe_trigger", "dropped_late", "dropped_closed", "timestamp", "sources"}
     assert not [name for case in CASES for name in case if name not in known]
     steps = [step for case in CASES for step in case.get("steps", ())]
     assert not [

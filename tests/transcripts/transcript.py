@@ -47,6 +47,18 @@ def micros(clock: str) -> int:
     return (datetime.fromisoformat(text).replace(tzinfo=UTC) - EPOCH) // MICROSECOND
 
 
+def sources(case: Case) -> list[str]:
+    """The names of the case's sources; usually there is one."""
+    return list(case.get("sources", ["events"]))
+
+
+def watermarks(step: Mapping[str, Any], case: Case) -> dict[str, int]:
+    """The watermarks that a step gives, by source."""
+    given = step.get("watermark", {})
+    named = dict.fromkeys(sources(case), given) if isinstance(given, str) else given
+    return {name: micros(clock) for name, clock in named.items()}
+
+
 def element(text: str) -> tuple[str, int, int]:
     """Key, value and event time of `5 @ 12:00:26`, or with a key `a=5 @ 12:00:26`."""
     what, when = text.split(" @ ")

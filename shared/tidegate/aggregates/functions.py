@@ -11,11 +11,13 @@ from tidegate.aggregates.combine_fn import CombineFn
 from tidegate.aggregates.function_state import FunctionState, call, failed
 from tidegate.aggregates.tally import as_often
 from tidegate.aggregates.values import ValueTally
+from tidegate.arguments import called_as, takes
 from tidegate.errors import PipelineError
 from tidegate.function_steps import full_name, function_name
 from tidegate.schema import declared_schema
 
 
+@called_as("tg.reduce('score', max)")
 def reduce(column: Input, function: Callable[[Any, Any], Any]) -> Aggregate:
     """One value of all, by a Python function of two; null if there are none.
 
@@ -26,13 +28,20 @@ def reduce(column: Input, function: Callable[[Any, Any], Any]) -> Aggregate:
             window become dead letters that say why: nobody knows which of the two values was wrong.
 
     Raises:
-        PipelineError: `function` cannot be called.
+        PipelineError: `function` cannot be called with two values, or `column` is none.
 
     Example:
         >>> words.group_by("letter").agg(longest=tg.reduce("word", longer))  # doctest: +SKIP
     """
+    _check_column("reduce", column, "then the function, as in tg.reduce('score', max)")
     if not callable(function):
         raise PipelineError("reduce", f"{function!r} cannot be called", "Give a function of two values.")
+    if not takes(function, 2):
+        raise PipelineError(
+            "reduce",
+            f"{full_name(function)} cannot be called with two values",
+            "Give a function that makes one value of two, such as max.",
+        )
 
     def reduced(values: list[Any]) -> Any:
         return fold(function, values)
@@ -54,6 +63,7 @@ def reduce(column: Input, function: Callable[[Any, Any], Any]) -> Aggregate:
     return Aggregate("reduce", expression(column), build, f", {full_name(function)}")
 
 
+@called_as("tg.combine('rate', Product())")
 def combine(column: Input, combine_fn: CombineFn) -> Aggregate:
     """What a `CombineFn` makes of the values; with none, what it makes of an empty accumulator.
 
@@ -66,11 +76,12 @@ def combine(column: Input, combine_fn: CombineFn) -> Aggregate:
         combine_fn: An instance of a class of yours.
 
     Raises:
-        PipelineError: It is none, or its types are no Polars types.
+        PipelineError: It is none, or its types are no Polars types; `column` is none.
 
     Example:
         >>> rates.group_by("fund").agg(growth=tg.combine("rate", Product()))  # doctest: +SKIP
     """
+    _check_column("combine", column, "then the CombineFn, as in tg.combine('rate', Product())")
     if not isinstance(combine_fn, CombineFn):
         raise PipelineError(
             "combine", f"{combine_fn!r} is no CombineFn", "Give an instance of a subclass, such as Product()."
@@ -102,6 +113,12 @@ def add(combine_fn: CombineFn, values: Iterable[Any]) -> Any:
     for value in values:
         accumulator = combine_fn.add_input(accumulator, value)
     return accumulator
+
+
+def _check_column(step: str, column: object, then: str) -> None:
+    if not isinstance(column, str | pl.Expr):
+        mend = f"Give a column's name or an expression first, {then}."
+        raise PipelineError(step, f"{column!r} is no column", mend)
 
 
 def _build_combine(

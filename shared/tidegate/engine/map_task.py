@@ -19,7 +19,7 @@ from tidegate.plan import Plan
 from tidegate.sources.formats import read_records
 from tidegate.sources.marks import is_mark, producer_of, read_mark
 from tidegate.sources.records import LINE, WHOLE_FILE, Records, readable, unreadable
-from tidegate.sources.source import EVENT_TIME
+from tidegate.sources.source import EVENT_TIME, Source
 from tidegate.stores.ports import Objects
 from tidegate.timestamps import MAX, MIN, iso
 
@@ -39,18 +39,17 @@ class MapOutput:
     Attributes:
         partials: Accumulators for each key and window; None if the plan does not group.
         rows: The rows for the sink; None if the plan groups, or nothing was read.
-        highest: The highest event time seen, microseconds; None without a valid record.
+        stated: The watermark that each producer gives, by its marks or by the highest event time seen,
+            microseconds; none for a producer of which nothing came.
         counters: Counts of this task.
-        marks: The highest mark of each producer, microseconds.
         late: The elements that were dropped, as the late sink has them.
     """
 
     partials: pl.DataFrame | None
     rows: pl.DataFrame | None
-    highest: int | None
+    stated: dict[str, int]
     counters: dict[str, int]
     dead: DeadLetters = field(default_factory=DeadLetters)
-    marks: dict[str, int] = field(default_factory=dict)
     late: bytes = b""
 
 
@@ -74,22 +73,20 @@ def map_epoch(
     """
     dead = DeadLetters()
     counters: Counter[str] = Counter(records=0, elements=0, dropped_late=0)
-    highest: int | None = None
     frames = []
     late: list[bytes] = []
-    marks = _marks(plan, objects, slices, now, dead, counters)
+    stated = _marks(plan, objects, slices, now, dead, counters)
     for each in slices:
-        if _is_mark(plan, each):
+        branch = plan.branch_of(each.key)
+        if _is_mark(branch.source, each):
             continue
-        records = _read(plan, objects, each)
+        records = _read(branch.source, objects, each)
         for letter in records.dead:
             dead.add(each.key, letter.line, letter.reason, letter.text)
         counters["records"] += records.frame.height + len(records.dead)
-        elements = _with_event_time(plan, each.key, records, now, dead)
-        seen = elements.get_column(EVENT_TIME).max()
-        if isinstance(seen, int):
-            highest = seen if highest is None else max(highest, seen)
-        for step in plan.map.steps:
+        elements = _with_event_time(branch.source, each.key, records, now, dead)
+        _state(stated, plan.producer(branch.source), _watermark(branch.source, elements))
+        for step in (*branch.steps, *plan.map.steps):
             outcome = step.apply(elements)
             elements = outcome.frame
             dead.add_rejected(each.key, records, outcome.rejected)
@@ -108,14 +105,26 @@ def map_epoch(
     counters["dead_letters"] = len(dead)
     if plan.grouping:
         partials = combine(frames, plan.grouping)
-        return MapOutput(partials, None, highest, dict(counters), dead, marks, b"".join(late))
+        return MapOutput(partials, None, stated, dict(counters), dead, b"".join(late))
     counters["rows"] = sum(frame.height for frame in frames)
     rows = pl.concat(frames) if frames else None
-    return MapOutput(None, rows, highest, dict(counters), dead, marks)
+    return MapOutput(None, rows, stated, dict(counters), dead)
 
 
-def _is_mark(plan: Plan, each: InputSlice) -> bool:
-    return plan.source.rule().marked and is_mark(each.key)
+def _watermark(source: Source, elements: pl.DataFrame) -> int | None:
+    """The watermark that elements give; None if they give none."""
+    highest = elements.get_column(EVENT_TIME).max()
+    return source.watermark.watermark(highest) if isinstance(highest, int) else None
+
+
+def _state(stated: dict[str, int], producer: str, watermark: int | None) -> None:
+    """Notes a producer's watermark, if it is its highest."""
+    if watermark is not None:
+        stated[producer] = max(watermark, stated.get(producer, MIN))
+
+
+def _is_mark(source: Source, each: InputSlice) -> bool:
+    return source.rule().marked and is_mark(each.key)
 
 
 def _marks(
@@ -129,27 +138,26 @@ def _marks(
     """The highest mark of each producer; what is no mark becomes a dead letter, and counts as a record."""
     marks: dict[str, int] = {}
     for each in slices:
-        if not _is_mark(plan, each):
+        source = plan.branch_of(each.key).source
+        if not _is_mark(source, each):
             continue
         data = b""
         try:
             data = objects.get(each.key, each.version)
-            moment = read_mark(each.key, data, plan.source.watermark, now)
+            moment = read_mark(each.key, data, source.watermark, now)
         except ObjectNotFound as error:
             dead.add(each.key, WHOLE_FILE, f"it cannot be read as it was accepted: {error}", "")
         except ValueError as error:
             dead.add(each.key, WHOLE_FILE, str(error), readable(data))
         else:
-            producer = producer_of(each.key)
-            marks[producer] = max(moment, marks.get(producer, MIN))
+            _state(marks, plan.producer(source, producer_of(each.key)), moment)
             counters["marks"] += 1
             continue
         counters["records"] += 1
     return marks
 
 
-def _read(plan: Plan, objects: Objects, each: InputSlice) -> Records:
-    source = plan.source
+def _read(source: Source, objects: Objects, each: InputSlice) -> Records:
     try:
         data = objects.get(each.key, each.version)
     except ObjectNotFound as error:
@@ -158,11 +166,11 @@ def _read(plan: Plan, objects: Objects, each: InputSlice) -> Records:
     return read_records(each.key, data, source.kind, source.schema, null_values=source.null_values)
 
 
-def _with_event_time(plan: Plan, key: str, records: Records, now: int, dead: DeadLetters) -> pl.DataFrame:
+def _with_event_time(source: Source, key: str, records: Records, now: int, dead: DeadLetters) -> pl.DataFrame:
     """The records with their event time; those without a usable one become dead letters."""
     # Where marks give the watermark no event time can do harm, however far ahead.
-    ahead = MAX - 1 if plan.source.rule().marked else plan.source.watermark.latest(now)
-    outcome = row_by_row(records.frame, lambda part: part.with_columns(plan.source.event_time_microseconds()))
+    ahead = MAX - 1 if source.rule().marked else source.watermark.latest(now)
+    outcome = row_by_row(records.frame, lambda part: part.with_columns(source.event_time_microseconds()))
     dead.add_rejected(key, records, outcome.rejected)
     frame = outcome.frame
     time = pl.col(EVENT_TIME)

@@ -40,7 +40,7 @@ from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord, Limits, lay_out, take
 from tidegate.epochs.result import Task, TaskResult, result_key, tasks_of
 from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
-from tidegate.frontier import Frontier
+from tidegate.frontier import UnionFrontier, first_frontier
 from tidegate.limits import KEY_GROUPS
 from tidegate.outline import Outline, stage_name
 from tidegate.references import checksum
@@ -168,7 +168,7 @@ class Coordinator:
             with suppress(ObjectNotFound):
                 self._adopted(paths.record(self._outline.pipeline, 1))
 
-    def plan(self, *, close: bool = False) -> EpochRecord | None:
+    def plan(self, *, close: bool = False, ended: bool = False) -> EpochRecord | None:
         """The record of the next epoch: the one that is there, or a new one; None if none is due.
 
         Due is an epoch with the objects that wait, or with none once processing time comes to the alarm.
@@ -176,6 +176,7 @@ class Coordinator:
         Args:
             close: Whether the source is finished, so that an epoch without inputs takes the watermark to
                 `MAX` if it is not there yet.
+            ended: Whether the bounded sources of a union are, so that an epoch without inputs finishes them.
 
         Raises:
             IncompatiblePipeline: The state belongs to another plan. Nothing was written.
@@ -185,7 +186,7 @@ class Coordinator:
         try:
             return self._adopted(key)
         except ObjectNotFound:
-            record = self._freeze(head, close)
+            record = self._freeze(head, close, ended)
         if record is None or self._objects.put_if_absent(key, record.encode()):
             return record
         return self._adopted(key)
@@ -227,7 +228,7 @@ class Coordinator:
             # The epoch's own manifest may be swept by now.
             return committed
         results = [self._result(task) for task in self._all_tasks(record)]
-        manifest = build_manifest(record, self._outline.watermark, committed, results)
+        manifest = build_manifest(record, self._outline.rules, committed, results)
         data = manifest.encode()
         if not self._objects.put_if_absent(manifest.key, data):
             # The same record and results give the same bytes, unless another version wrote them.
@@ -288,15 +289,18 @@ class Coordinator:
         self._outline.check(record.fingerprint, record.meaning)
         return record
 
-    def _freeze(self, head: Head, close: bool) -> EpochRecord | None:
+    def _freeze(self, head: Head, close: bool, ended: bool) -> EpochRecord | None:
         waiting = intake.waiting(self._table, self._limits.files)
         previous = self._manifest(head)
-        frontier = previous.frontier if previous else Frontier()
+        frontier = previous.frontier if previous else first_frontier(self._outline.rules)
         inputs = take(waiting, self._limits)
         closes = close and not inputs and frontier.watermark < MAX
+        ends: tuple[str, ...] = ()
+        if ended and not inputs and not closes and isinstance(frontier, UnionFrontier):
+            ends = frontier.unfinished(self._outline.bounded)
         # No moment of a clock is `MAX`, which is no alarm's either but that of nothing due.
         now = min(self._now(inputs), MAX - 1)
-        if not inputs and not closes and head.alarm > now:
+        if not inputs and not closes and not ends and head.alarm > now:
             return None
         processed = previous.processed if previous else ""
         return EpochRecord(
@@ -313,6 +317,7 @@ class Coordinator:
             processed=max([processed, *(each.position for each in inputs)]),
             previous=head.manifest,
             layout=lay_out(inputs, self._limits, shuffles=self._outline.shuffles),
+            ended=ends,
         )
 
     def _settled(self, head: Head) -> Head:
@@ -362,6 +367,7 @@ def drive(
     invoker: Invoker,
     *,
     close: bool = False,
+    ended: bool = False,
     committed: Callable[[Manifest], None] = lambda manifest: None,
 ) -> None:
     """Runs epochs until nothing waits, in this process.
@@ -370,6 +376,7 @@ def drive(
         coordinator: Of the pipeline.
         invoker: Runs its tasks.
         close: As for `Coordinator.plan`.
+        ended: As for `Coordinator.plan`.
         committed: Is told each epoch's manifest.
     """
     state = State.PLAN
@@ -378,7 +385,7 @@ def drive(
     while state is not State.IDLE:
         event = Event.DONE
         if state is State.PLAN:
-            record, stage = coordinator.plan(close=close), 1
+            record, stage = coordinator.plan(close=close, ended=ended), 1
             event = event_of(record)
         elif state is State.NEXT_STAGE:
             stage += 1

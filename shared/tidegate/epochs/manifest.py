@@ -12,7 +12,7 @@ from tidegate.epochs import documents, paths
 from tidegate.epochs.record import EpochRecord, decode_frontier, frontier_body
 from tidegate.epochs.result import TaskResult, segment_body, segment_from
 from tidegate.errors import CorruptObject
-from tidegate.frontier import Frontier, WatermarkRule
+from tidegate.frontier import Frontier, UnionFrontier, WatermarkRule
 from tidegate.outline import stage_name
 from tidegate.references import KeyRange, Layer, Segment, checksum
 from tidegate.stores.ports import Objects
@@ -39,7 +39,7 @@ class Manifest:
     epoch: int
     fingerprint: str
     now: int
-    frontier: Frontier
+    frontier: Frontier | UnionFrontier
     watermarks: tuple[int, ...]
     processed: str
     segments: tuple[Segment, ...]
@@ -126,14 +126,27 @@ def read_manifest(objects: Objects, reference: tuple[str, str]) -> Manifest | No
     return Manifest.decode(key, data)
 
 
-def frontier_after(record: EpochRecord, rule: WatermarkRule, stated: Sequence[Mapping[str, int]]) -> Frontier:
-    """The frontier at an epoch's end, from the watermarks that its map tasks found stated by producers."""
+def frontier_after(
+    record: EpochRecord, rules: Mapping[str, WatermarkRule], stated: Sequence[Mapping[str, int]]
+) -> Frontier | UnionFrontier:
+    """The frontier at an epoch's end.
+
+    Args:
+        record: Of the epoch.
+        rules: How the watermark of each source follows from what inputs say, by the source's prefix.
+        stated: The watermarks that the map tasks found stated by producers.
+    """
     highest: dict[str, int] = {}
     for each in stated:
         highest |= {name: max(moment, highest.get(name, MIN)) for name, moment in each.items()}
-    frontier = record.frontier.advance(
-        highest, rule, now=record.now, accepted=record.accepted, processed=record.processed
-    )
+    now, accepted, processed = record.now, record.accepted, record.processed
+    frontier: Frontier | UnionFrontier
+    if isinstance(record.frontier, UnionFrontier):
+        united = record.frontier.advance(highest, rules, now=now, accepted=accepted, processed=processed)
+        frontier = united.end(record.ended)
+    else:
+        (rule,) = rules.values()
+        frontier = record.frontier.advance(highest, rule, now=now, accepted=accepted, processed=processed)
     return frontier.close(MAX) if record.close else frontier
 
 
@@ -165,7 +178,10 @@ def watermark_behind(before: int, passed: int, holds: Iterable[int]) -> int:
 
 
 def build_manifest(
-    record: EpochRecord, rule: WatermarkRule, previous: Manifest | None, results: Sequence[TaskResult]
+    record: EpochRecord,
+    rules: Mapping[str, WatermarkRule],
+    previous: Manifest | None,
+    results: Sequence[TaskResult],
 ) -> Manifest:
     """The manifest of an epoch; a function of the plan, its record and its tasks' results alone."""
     counters: Counter[str] = Counter(files=len(record.inputs))
@@ -175,7 +191,7 @@ def build_manifest(
     totals.update(counters)
     totals["epochs"] = record.epoch
     segments = _segments(record, previous, results)
-    frontier = frontier_after(record, rule, [result.stated for result in results])
+    frontier = frontier_after(record, rules, [result.stated for result in results])
     watermarks: list[int] = []
     for stage in range(2, record.layout.shuffles + 1):
         holds = [each.hold for each in segments if each.stage == stage - 1]

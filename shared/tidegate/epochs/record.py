@@ -11,7 +11,7 @@ from typing import Any
 
 from tidegate.epochs import documents, paths
 from tidegate.epochs.intake import Accepted, InputObject
-from tidegate.frontier import Frontier, Held
+from tidegate.frontier import Frontier, Held, UnionFrontier
 from tidegate.limits import (
     KEY_GROUPS,
     MAP_TASK_BYTES,
@@ -78,6 +78,7 @@ class EpochRecord:
         processed: The last position that is processed once it is committed.
         previous: Key and checksum of the manifest before it; empty for the first epoch.
         layout: How its work is cut.
+        ended: The sources of a union, by their prefixes, that are finished with this epoch.
     """
 
     pipeline: str
@@ -86,13 +87,14 @@ class EpochRecord:
     meaning: tuple[str, ...]
     now: int
     clock: int
-    frontier: Frontier
+    frontier: Frontier | UnionFrontier
     close: bool
     inputs: tuple[Accepted, ...]
     accepted: str
     processed: str
     previous: tuple[str, str]
     layout: Layout
+    ended: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -119,6 +121,8 @@ class EpochRecord:
             "ranges": [list(each) for each in self.layout.ranges],
             "shuffles": self.layout.shuffles,
         }
+        if self.ended:
+            body["ended"] = list(self.ended)
         return documents.encode(KIND, body)
 
     @classmethod
@@ -151,6 +155,7 @@ class EpochRecord:
             accepted=body["accepted"],
             processed=body["processed"],
             previous=(body["previous"][0], body["previous"][1]),
+            ended=tuple(body.get("ended", ())),
             layout=Layout(
                 small=body["small"],
                 slices=tuple(tuple(each) for each in body["slices"]),
@@ -161,8 +166,11 @@ class EpochRecord:
         )
 
 
-def frontier_body(frontier: Frontier) -> dict[str, Any]:
+def frontier_body(frontier: Frontier | UnionFrontier) -> dict[str, Any]:
     """The frontier for a document's body."""
+    if isinstance(frontier, UnionFrontier):
+        sources = {name: frontier_body(each) for name, each in frontier.sources.items()}
+        return {"watermark": frontier.watermark, "sources": sources}
     return {
         "watermark": frontier.watermark,
         "held": [[each.until, each.watermark, each.producer] for each in frontier.held],
@@ -172,8 +180,15 @@ def frontier_body(frontier: Frontier) -> dict[str, Any]:
     }
 
 
-def decode_frontier(body: dict[str, Any]) -> Frontier:
-    """The frontier in a document's body; version 0.1.0 knew neither producers nor idle sources."""
+def decode_frontier(body: dict[str, Any]) -> Frontier | UnionFrontier:
+    """The frontier in a document's body; version 0.1.0 knew one source, no producers and no idle ones."""
+    if "sources" in body:
+        sources = {name: _decode_one(each) for name, each in body["sources"].items()}
+        return UnionFrontier(sources, body["watermark"])
+    return _decode_one(body)
+
+
+def _decode_one(body: dict[str, Any]) -> Frontier:
     return Frontier(
         watermark=body["watermark"],
         held=tuple(Held(*each) for each in body["held"]),

@@ -40,7 +40,8 @@ class TaskResult:
 
     Attributes:
         attempt: Whose result it is.
-        watermark: What a map task's elements give, before a backlog holds it back; None without elements.
+        watermark: What a map task's elements give, before a backlog holds it back; None without elements,
+            and where several sources are united: `marks` has it then, for each of them.
         passed: The watermark of a reduce task's stage at the epoch's end; None of other tasks.
         shuffle: Key of the shuffle object, empty if there is none.
         pieces: Its pieces.
@@ -50,7 +51,7 @@ class TaskResult:
         counters: Counts of this task.
         pipeline: Whose task it is; empty in a result of version 0.1.0, which does not say it.
         epoch: Of the task; 0 where the pipeline is empty.
-        marks: The highest mark that the task read of each producer.
+        marks: The highest mark that the task read of each producer; of a union also what elements give.
     """
 
     stage: str

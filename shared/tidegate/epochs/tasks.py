@@ -30,6 +30,7 @@ from tidegate.epochs.manifest import (
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Published, Task, TaskResult, result_key, tasks_of
 from tidegate.errors import ObjectNotFound, TidegateError
+from tidegate.frontier import SOURCE
 from tidegate.outline import stage_name
 from tidegate.plan import Plan
 from tidegate.references import KeyRange, Layer, ObjectRef, Piece, Segment
@@ -246,11 +247,8 @@ class _Attempt:
 
     def _stated(self, mapped: MapOutput) -> dict[str, Any]:
         """What the inputs say of the watermark, for the task's result."""
-        highest, policy = mapped.highest, self.plan.source.watermark
-        return {
-            "watermark": None if highest is None else policy.watermark(highest),
-            "marks": mapped.marks,
-        }
+        marks = {producer: moment for producer, moment in mapped.stated.items() if producer != SOURCE}
+        return {"watermark": mapped.stated.get(SOURCE), "marks": marks}
 
     def _passed(self, number: int, before: Sequence[TaskResult]) -> int:
         """The watermark of a reduce stage at the epoch's end, from the results of the stage before it."""
@@ -271,7 +269,7 @@ class _Attempt:
     def _frontier(self, maps: Sequence[TaskResult]) -> int:
         """The source's watermark at the epoch's end."""
         stated = [each.stated for each in maps]
-        return frontier_after(self.record, self.plan.source.rule(), stated).watermark
+        return frontier_after(self.record, self.plan.rules, stated).watermark
 
     def _behind(self, number: int, passed: int, segments: Sequence[Segment]) -> int:
         """The watermark of a reduce stage from that of the stage before it, and what that stage keeps."""

@@ -7,7 +7,7 @@ adapters that they get on AWS are chosen in `deployment`; simulated ones make th
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Protocol
 
 from tidegate.epochs import lease
@@ -225,7 +225,8 @@ class ControlPlane:
         self.check()
         began = self.clock.now()
         since = lease.read(self.table).moment(lease.RECONCILED) - RECONCILE_OVERLAP
-        uploads = (each for each in self.uploads.list(self.outline.prefix) if each.modified >= since)
+        listed = chain.from_iterable(self.uploads.list(each.prefix) for each in self.outline.sources)
+        uploads = (each for each in listed if each.modified >= since)
         objects = (InputObject(e.key, e.version, e.size) for e in uploads if self.outline.takes(e.key))
         accepted = 0
         # Bit by bit, so that a call that runs into its timeout has found some of them.

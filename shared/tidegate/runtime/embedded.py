@@ -21,8 +21,8 @@ from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import EpochRecord, Limits, lay_out
 from tidegate.epochs.sweep import sweep
 from tidegate.errors import UsageError
-from tidegate.frontier import Frontier
-from tidegate.outline import Outline
+from tidegate.frontier import Frontier, UnionFrontier, WatermarkRule, first_frontier
+from tidegate.outline import Outline, SourceOutline
 from tidegate.plan import Plan
 from tidegate.references import checksum
 from tidegate.runtime import switch
@@ -102,8 +102,9 @@ class EmbeddedRunner:
             raise self._no_files()
         self._accept(files, last)
         coordinator = self._coordinator(self._arrival)
-        close = drain or self._outline.watermark.bounded
-        drive(coordinator, self.invoker, close=close, committed=self._committed)
+        bounded = self._outline.bounded
+        close = drain or len(bounded) == len(self._outline.sources)
+        drive(coordinator, self.invoker, close=close, ended=bool(bounded), committed=self._committed)
         return coordinator.manifest()
 
     def follow(self, *, stop: Callable[[], bool] = lambda: False) -> Manifest | None:
@@ -114,7 +115,7 @@ class EmbeddedRunner:
                 Nothing was accepted.
             IncompatiblePipeline: The state belongs to another plan. Nothing was accepted.
         """
-        if self._outline.watermark.bounded:
+        if self._outline.bounded:
             raise UsageError(
                 "a Perfect() watermark says that the input ends, and --follow waits for more; leave --follow "
                 "out, or give the source another watermark"
@@ -139,7 +140,8 @@ class EmbeddedRunner:
             epoch=last.epoch + 1 if last else 1,
             fingerprint=self._outline.fingerprint,
             meaning=self._outline.meaning,
-            frontier=last.frontier if last else Frontier(),
+            frontier=last.frontier if last else first_frontier(self._outline.rules),
+            ended=tuple(each for each in record.ended if each in self._outline.bounded),
             previous=(last.key, checksum(last.encode())) if last else ("", ""),
             layout=lay_out(record.inputs, self.limits, shuffles=self._outline.shuffles),
         )
@@ -186,10 +188,14 @@ class EmbeddedRunner:
         return Coordinator(self._outline, self._state, self.table, self.limits, self.clock, now)
 
     def _files(self) -> list[ObjectInfo]:
-        """The source's files: below its prefix, or in the folder itself if there is no such folder."""
-        below = (self.folders.input / self._outline.prefix).is_dir()
-        listed = list(self._input.list(self._outline.prefix if below else ""))
-        files = self._fitting(listed)
+        """The sources' files: below their prefixes; one alone may have them in the input folder itself."""
+        first, *others = self._outline.sources
+        if others or (self.folders.input / first.prefix).is_dir():
+            listed = [each for source in self._outline.sources for each in self._input.list(source.prefix)]
+            files = [each for each in listed if self._outline.takes(each.key)]
+        else:
+            listed = list(self._input.list(""))
+            files = _fitting(first, listed)
         self.ignored = len(listed) - len(files)
         for each in files:
             if not _is_text(each.key):
@@ -197,17 +203,21 @@ class EmbeddedRunner:
         self._changed = {each.key: each.modified for each in files}
         return files
 
-    def _fitting(self, files: Sequence[ObjectInfo]) -> list[ObjectInfo]:
-        return [each for each in files if self._outline.fits(each.key.rsplit("/", maxsplit=1)[-1])]
-
     def _no_files(self) -> UsageError:
-        kind, folder, prefix = self._outline.kind, self.folders.input, self._outline.prefix
+        folder, (source, *others) = self.folders.input, self._outline.sources
+        if others:
+            places = [f"{each.kind} files in {folder / each.prefix}" for each in (source, *others)]
+            return UsageError(
+                f"there are no {' nor '.join(places)}, which the pipeline reads; put the files there, or "
+                "give another folder with --input"
+            )
+        kind, prefix = source.kind, source.prefix
         if not (folder / prefix).is_dir():
             return UsageError(
                 f"there are no {kind} files in {folder}, nor is there a folder {prefix} in it; "
                 "put the files there, or give another folder with --input"
             )
-        beside = len(self._fitting(list(self._input.list(""))))
+        beside = len(_fitting(source, list(self._input.list(""))))
         mend = f"move the {beside} that lie in {folder} itself there" if beside else "put the files there"
         return UsageError(
             f"there are no {kind} files in {folder / prefix}, which the pipeline reads; {mend}, "
@@ -217,8 +227,8 @@ class EmbeddedRunner:
     def _accept(self, files: Sequence[ObjectInfo], last: Manifest | None) -> None:
         new = [each for each in files if (each.key, each.version) not in self._known]
         objects = [intake.InputObject(each.key, each.version, each.size) for each in new]
-        if last and last.frontier.watermark >= MAX and self._outline.shuffles:
-            self._refuse(objects)
+        if last and self._outline.shuffles:
+            self._refuse(objects, last.frontier)
         intake.accept(self.table, objects, self.clock.now())
         self._known.update((each.key, each.version) for each in new)
 
@@ -229,20 +239,23 @@ class EmbeddedRunner:
         """
         return max(self._changed.values(), default=0)
 
-    def _refuse(self, objects: Sequence[intake.InputObject]) -> None:
-        """Refuses files that come after the end of time, when all that is in them would be dropped."""
-        unseen = intake.new(self.table, objects)
-        if unseen:
-            raise UsageError(
-                f"this stream was finished {self._finished()}, and {unseen[0].key} is new; "
-                "start over with new state and output"
-            )
+    def _refuse(self, objects: Sequence[intake.InputObject], frontier: Frontier | UnionFrontier) -> None:
+        """Refuses files of a source that is at the end of time: what is in them would be dropped.
 
-    def _finished(self) -> str:
-        """What may have taken the watermark to the end of time."""
-        if self._outline.watermark.bounded:
-            return "when its input ended, as Perfect() says"
-        return "with --drain or by its marks" if self._outline.watermark.marked else "with --drain"
+        It would not be where other sources of a union hold the watermark back, but its source said that
+        nothing more comes, and windows may rest on that.
+        """
+        frontiers = frontier.sources if isinstance(frontier, UnionFrontier) else None
+        for source in self._outline.sources:
+            if (frontiers[source.prefix] if frontiers else frontier).watermark < MAX:
+                continue
+            own = [each for each in objects if not frontiers or source.takes(each.key)]
+            unseen = intake.new(self.table, own)
+            if unseen:
+                raise UsageError(
+                    f"this stream was finished {_finished(source.watermark)}, and {unseen[0].key} is new; "
+                    "start over with new state and output"
+                )
 
     def _complete(self, files: Sequence[ObjectInfo]) -> list[ObjectInfo]:
         """The new files that were seen unchanged for a while and that nobody has open for writing.
@@ -297,6 +310,17 @@ def open_runner(
             invoker = stack.enter_context(ThreadWorkers(plan, folders.stores(), count))
         table = stack.enter_context(closing(SqliteTable(folders.state / plan.name / "table.sqlite")))
         yield EmbeddedRunner(plan, folders, table, invoker, limits, clock or SystemClock(), watch)
+
+
+def _fitting(source: SourceOutline, files: Sequence[ObjectInfo]) -> list[ObjectInfo]:
+    return [each for each in files if source.fits(each.key.rsplit("/", maxsplit=1)[-1])]
+
+
+def _finished(rule: WatermarkRule) -> str:
+    """What may have taken a watermark to the end of time."""
+    if rule.bounded:
+        return "when its input ended, as Perfect() says"
+    return "with --drain or by its marks" if rule.marked else "with --drain"
 
 
 def _is_text(key: str) -> bool:

@@ -94,23 +94,25 @@ class Folders:
         """Refuses folders in which the pipeline would read what it writes.
 
         Raises:
-            UsageError: Output or state lies in the folder that the source reads.
+            UsageError: Output or state lies in a folder that a source reads.
         """
-        source = self.input / outline.prefix
         written = (outline.sink, *outline.late)
-        for folder in (*(self.output / each for each in written), self.state):
-            if folder.is_relative_to(source):
-                raise UsageError(f"{folder} lies in {source}, which the pipeline reads; give another folder")
+        for source in (self.input / each.prefix for each in outline.sources):
+            for folder in (*(self.output / each for each in written), self.state):
+                if folder.is_relative_to(source):
+                    mend = "which the pipeline reads; give another folder"
+                    raise UsageError(f"{folder} lies in {source}, {mend}")
 
     def missing(self, manifest: Manifest | None) -> tuple[str, ...]:
         """The output files of a manifest that are not in the output folder any more."""
         names = manifest.outputs if manifest else ()
         return tuple(name for name in names if not (self.output / name).is_file())
 
-    def listing(self, prefix: str) -> list[ObjectInfo]:
-        """The files of the input: those below the source's prefix, and those in the folder itself."""
+    def listing(self, outline: Outline) -> list[ObjectInfo]:
+        """The files of the input: those below the sources' prefixes, and those in the folder itself."""
         files = LocalObjects(self.input)
-        return [*files.list(prefix), *files.list("")]
+        below = [each for source in outline.sources for each in files.list(source.prefix)]
+        return [*below, *files.list("")]
 
     def clear_unfinished(self, outline: Outline) -> None:
         """Removes what killed writers left half-written; only while this run alone has the folders."""

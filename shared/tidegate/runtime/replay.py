@@ -128,7 +128,7 @@ class _Past:
 
     @classmethod
     def of(cls, outline: Outline, folders: Folders, table: Table) -> "_Past":
-        objects, files = LocalObjects(folders.state), tuple(folders.listing(outline.prefix))
+        objects, files = LocalObjects(folders.state), tuple(folders.listing(outline))
         epochs = history.epochs_known(objects, outline.pipeline)
         recorded: set[str] = set()
         known = [InputObject(each.key, each.version, each.size) for each in files]
@@ -152,14 +152,22 @@ class _Past:
         missing = []
         for each in self.log.accepted:
             key = each.object.key
-            if not self.outline.takes(key) and ("/" in key or not self.outline.fits(key)):
+            if not self._reads(key):
+                reads = [f"{each.kind} files below {each.prefix!r}" for each in self.outline.sources]
+                now = " and ".join(reads)
                 raise UsageError(
-                    f"the state was built from {key}, and the pipeline reads {self.outline.kind} files below "
-                    f"{self.outline.prefix!r} now; give a pipeline over other files another name"
+                    f"the state was built from {key}, and the pipeline reads {now} now; give a pipeline over "
+                    "other files another name"
                 )
             if each.position not in waiting and (key, each.object.version) not in there:
                 missing.append(key)
         return tuple(missing)
+
+    def _reads(self, key: str) -> bool:
+        first, *others = self.outline.sources
+        # One source alone may have its files in the input folder itself.
+        beside = not others and "/" not in key and first.fits(key)
+        return self.outline.takes(key) or beside
 
     def repeat(self, runner: EmbeddedRunner) -> None:
         """Has a runner with new state do all of it again."""

@@ -100,7 +100,8 @@ def summary(
             ("dead", f"{_number(counters['dead_letters'], 'dead letter')}, with the reasons, in {place}")
         )
     if ignored:
-        reason = f"whose names do not end as those of {outline.kind} files"
+        kinds = " or ".join(dict.fromkeys(each.kind for each in outline.sources))
+        reason = f"whose names do not end as those of {kinds} files"
         rows.append(("ignored", f"{_number(ignored, 'file')} {reason}"))
     if missing:
         rows.append(("missing", f"{missing[0]}, which an earlier run wrote"))

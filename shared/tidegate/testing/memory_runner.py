@@ -72,12 +72,17 @@ class MemoryRunner:
         intake.accept(self._table, objects, self._uploads)
 
     def run(
-        self, *, close: bool = False, committed: Callable[[Manifest], None] = lambda manifest: None
+        self,
+        *,
+        close: bool = False,
+        ended: bool = False,
+        committed: Callable[[Manifest], None] = lambda manifest: None,
     ) -> list[Manifest]:
         """Runs epochs until nothing waits and no alarm is due; returns what they leave.
 
         Args:
             close: Whether the source is finished.
+            ended: Whether the bounded sources of a union are.
             committed: Is told each epoch's manifest, and may upload more or set the clock.
         """
         first = len(self.manifests)
@@ -87,7 +92,7 @@ class MemoryRunner:
             committed(manifest)
 
         coordinator = Coordinator(self._plan.outline(), self.state, self._table, self.limits, self.clock)
-        drive(coordinator, self._invoker, close=close, committed=keep)
+        drive(coordinator, self._invoker, close=close, ended=ended, committed=keep)
         return self.manifests[first:]
 
     def outputs(self, manifest: Manifest) -> list[bytes]:

@@ -33,6 +33,7 @@ from tidegate.readers import EventTime, read_json
 from tidegate.schema import UserSchema
 from tidegate.sinks.sink import Sink
 from tidegate.sources.iso8601 import parse_datetime
+from tidegate.sources.source import Source
 from tidegate.testing.memory_runner import MemoryRunner
 from tidegate.timestamps import (
     EPOCH,
@@ -257,7 +258,7 @@ class TestStream:
             The panes in order of emission.
 
         Raises:
-            PipelineError: What `build` raises, or it gives no stream of panes.
+            PipelineError: What `build` raises, or it gives no stream of panes, or one of other sources.
         """
         stream = build(self._stream)
         if not isinstance(stream, Stream) or not stream.shuffles:
@@ -265,6 +266,13 @@ class TestStream:
                 "TestStream.run",
                 f"the function gave {type(stream).__name__}, not the stream of panes that agg gives",
                 "Return .window(...).group_by(...).agg(...), and no sink behind it.",
+            )
+        silent = [each.source.prefix for each in stream.branches if each.source is not self._source]
+        if silent:
+            raise PipelineError(
+                "TestStream.run",
+                f"the function reads {' and '.join(map(repr, silent))} as well, of which nothing comes here",
+                "Give a function of what the union gives, and all sources' elements in one script.",
             )
         output = stream.write_parquet(_PANES)
         plan = compile_plan(Pipeline("test-stream", Output(output.stream, _PaneSink("parquet", _PANES))))
@@ -282,6 +290,10 @@ class TestStream:
                 late += runner.late(manifest)
         dropped = sum(number for name, number in runner.totals.items() if name.startswith("dropped_"))
         return Panes(panes, dropped, late, runner.dead_letters())
+
+    @property
+    def _source(self) -> Source:
+        return self._stream.branches[0].source
 
     def _step(self, verb: str) -> str:
         step = f"TestStream, action {len(self._actions)} ({verb})"

@@ -5,6 +5,7 @@ The idea is TigerBeetle's coverage marks, counted over seeds.
 
 from collections.abc import Iterable, Sequence
 
+from tidegate.testing.simulation.oracles import ALL_HELD
 from tidegate.testing.simulation.ports import Step
 
 MARKS: dict[str, tuple[str, str, str]] = {
@@ -33,6 +34,7 @@ MARKS: dict[str, tuple[str, str, str]] = {
     "an epoch was fanned out": ("reduce", "state put_if_absent", "True"),
     "a small epoch ran in one call": ("epoch", "state put_if_absent", "True"),
     "a map task had a shuffle object": ("map", "shuffle.arrow", ""),
+    "all sources of a union were held by a backlog": ("oracle", ALL_HELD, ""),
 }
 """For each mark what a step's process begins with, and what its call and its outcome contain."""
 

@@ -12,6 +12,7 @@ from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import TaskResult, result_key, tasks_of
 from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.errors import ObjectNotFound, TidegateError
+from tidegate.frontier import UnionFrontier
 from tidegate.limits import LEASE
 from tidegate.outline import stage_name
 from tidegate.references import checksum
@@ -22,6 +23,10 @@ from tidegate.testing.simulation.scheduler import SECOND
 
 PROMPT = LEASE // 2
 """How long an accepted object may wait where no process fails, microseconds."""
+
+
+ALL_HELD = "all sources of a union are held"
+"""What the history says of an epoch after which each source has a watermark that waits for a backlog."""
 
 
 class Archive:
@@ -103,6 +108,9 @@ class Watch:
         manifest = Manifest.decode(key, stored.data)
         self.manifests.append(manifest)
         self.moments.append(self.cloud.universe.scheduler.moment)
+        frontier = manifest.frontier
+        if isinstance(frontier, UnionFrontier) and all(each.held for each in frontier.sources.values()):
+            self.cloud.universe.note("oracle", ALL_HELD)
         published = self._published(head.epoch)
         if set(published) != set(manifest.outputs):
             violated(f"epoch {head.epoch} names {manifest.outputs}, and its tasks' results {list(published)}")
@@ -239,7 +247,7 @@ class Watch:
                 run_task(cloud.plan, stores, task, "replay")
                 key = result_key(record.pipeline, task)
                 results.append(TaskResult.decode(key, state.get(key)))
-        replayed = build_manifest(record, cloud.plan.source.rule(), previous, results)
+        replayed = build_manifest(record, cloud.plan.rules, previous, results)
         if _content(replayed) != _content(committed):
             cloud.universe.violated(
                 f"epoch {record.epoch} replayed is {_content(replayed)}, and was {_content(committed)}"

@@ -47,7 +47,8 @@ class Scenario:
         incompatible: A pipeline of the same name whose state has another meaning.
         settings: Of the deployment.
         uploads: What arrives, in order, while things go wrong.
-        flush: What arrives at last, when all is well again; far enough ahead to end all windows.
+        flush: What arrives at last, when all is well again, a file for each source; far enough ahead to end
+            all windows.
         repeatable: Whether the pipeline's own functions give the same each time. If not, a replay gives
             other bytes, and yet each task has one result.
     """
@@ -57,7 +58,7 @@ class Scenario:
     incompatible: Plan
     settings: Settings
     uploads: Sequence[Upload]
-    flush: Upload
+    flush: Sequence[Upload]
     repeatable: bool = True
 
 
@@ -181,8 +182,12 @@ class Simulation:
         broken = len(cloud.broken)
         scheduler.spawn("operator", cloud.operator_starts)
         scheduler.run()
-        flush = self.scenario.flush
-        scheduler.spawn("uploader", lambda: cloud.upload(flush.key, flush.data))
+
+        def flush() -> None:
+            for each in self.scenario.flush:
+                cloud.upload(each.key, each.data)
+
+        scheduler.spawn("uploader", flush)
         scheduler.spawn("reader", watch.read_along)
         scheduler.run()
         if len(cloud.broken) > broken:
