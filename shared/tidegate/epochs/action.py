@@ -57,6 +57,7 @@ def next_action(
         IncompatiblePipeline: The state belongs to another plan. Nothing was written.
     """
     coordinator.check()
+    set_here: dict[int, int] = {}
     while True:
         now = clock.now()
         held = lease.acquire(table, holder, now)
@@ -81,8 +82,11 @@ def next_action(
         outstanding = [each for each in held.alarms if each > now]
         alarm = coordinator.alarm()
         if alarm < min(outstanding, default=MAX):
-            # Before it is noted, for what is noted is not set again.
-            alarms.set(alarm, now)
+            # Before it is noted, for what is noted is not set again. If it went off before it was noted,
+            # somebody called since, and else the one that this coordinator set when it looked last will do.
+            if set_here.get(alarm) != held.wake:
+                alarms.set(alarm, now)
+                set_here[alarm] = held.wake
             outstanding.append(alarm)
         if lease.release(table, held, outstanding):
             return Action(Event.NOTHING)

@@ -40,6 +40,9 @@ RECEIVES = 5
 VISIBILITY = 3 * MINUTE
 """How long a message stays hidden that a function failed on."""
 
+EARLY_ALARMS = 40
+"""Alarms that come early in one run at most: each is set anew, and where most come early, and twice, for ever."""
+
 Message = Upload | Alarm
 
 
@@ -133,7 +136,7 @@ class Cloud:
         copies = 1 + (chaos.stream("rings").randint(1, 2) if chaos.strikes("duplicate_alarm") else 0)
         for _ in range(copies):
             chance, after = chaos.stream("ringing"), delay
-            if chaos.strikes("early_alarm"):
+            if chaos.strikes("early_alarm") and self._number("early alarm") < EARLY_ALARMS:
                 after = chance.randrange(delay + 1)
             elif chaos.strikes("late_alarm"):
                 after += chance.randrange(HOUR)
