@@ -40,8 +40,8 @@ RECEIVES = 5
 VISIBILITY = 3 * MINUTE
 """How long a message stays hidden that a function failed on."""
 
-EARLY_ALARMS = 40
-"""Alarms that come early in one run at most: each is set anew, and where most come early, and twice, for ever."""
+EARLY_ALARMS = 3
+"""Alarms that come early in a run at most: each is set anew, and hundreds would go off at one moment."""
 
 Message = Upload | Alarm
 
