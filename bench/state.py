@@ -1,8 +1,8 @@
 """`python -m bench.state`: what epochs read and write of a large state.
 
 A global window of a million keys, of which each epoch changes a thousand, for 200 epochs. Printed are the bytes
-that an epoch writes, and those that it gets from the store beside what a warm function has kept, as shares of
-the state; and how many layers lie over each other.
+that an epoch writes, and those that it gets from the store beside what a warm function has kept, as shares
+of the state; and how many layers lie over each other.
 """
 
 import argparse
@@ -77,14 +77,13 @@ def main() -> None:
             written.append(sum(each.length for each in layers - known))
             depths.append(len(layers))
             known |= layers
+            if number == 0:
+                store.asked = 0
     base, *rest = written
-    print(
-        f"{given.keys:,} keys in a global window, {base:,} bytes of state; an epoch touches {given.touched:,}"
-    )
-    print(
-        f"written by an epoch: {sum(rest) / len(rest) / base:.2%} of the state, at most {max(rest) / base:.1%}"
-    )
-    print(f"got from the store, with what is kept: {store.asked / given.epochs / base:.2%}")
+    print(f"{given.keys:,} keys in a global window, {base:,} bytes of state")
+    print(f"an epoch touches {given.touched:,} and writes {sum(rest) / len(rest) / base:.2%} of the state")
+    print(f"it writes {max(rest) / base:.1%} at most")
+    print(f"beside what is kept it reads {store.asked / given.epochs / base:.2%}")
     print(f"layers: {median(depths):.0f}, at most {max(depths)}; an epoch takes {median(walls[1:]):.3f} s")
 
 

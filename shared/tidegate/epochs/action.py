@@ -82,7 +82,7 @@ def next_action(
         outstanding = [each for each in held.alarms if each > now]
         alarm = coordinator.alarm()
         if alarm < min(outstanding, default=MAX):
-            # Before it is noted, for what is noted is not set again. Had it gone off since, somebody had called.
+            # Before it is noted, for what is noted is not set again. Had it gone off, somebody had called.
             if set_here.get(alarm) != held.wake:
                 alarms.set(alarm, now)
                 set_here[alarm] = held.wake
