@@ -1,8 +1,8 @@
 """`python -m bench.state`: what epochs read and write of a large state.
 
-A global window of a million keys, of which each epoch changes a thousand, for 200 epochs. Printed are the bytes
-that an epoch writes, and those that it gets from the store beside what a warm function has kept, as shares
-of the state; and how many layers lie over each other.
+A global window of a million keys, of which each epoch changes a thousand, for 200 epochs. Printed are the
+bytes that an epoch writes, and those that it gets from the store beside what a warm function has kept, as
+shares of the state; and how many layers lie over each other.
 """
 
 import argparse
