@@ -1,9 +1,9 @@
 """`python -m bench.small_epochs`: what an epoch costs that has hardly anything to do.
 
 Files of 1,000 events of 100 keys, each an epoch of its own, through the embedded runner with local files and
-SQLite. The first epochs are left out, so that everything is warm. Printed are the milliseconds of an epoch and
-where they go, each stage without those inside of it; and the CPU seconds of a seed of the simulation, which is
-made of such epochs.
+SQLite. The first epochs are left out, so that all is warm. Printed are the milliseconds of an epoch and where
+they go, each stage without those inside of it; and the CPU seconds of a seed of the simulation, which
+consists of such epochs.
 """
 
 import argparse
