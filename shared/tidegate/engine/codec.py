@@ -72,6 +72,6 @@ def decode_state(key: str, data: bytes, schema: Mapping[str, pl.DataType]) -> pl
         raise CorruptObject(f"{key}: no state of Tidegate: {first_line(error)[:200]}") from None
     if found != STATE_FORMAT:
         raise CorruptObject(f"{key}: state of the format {found!r}, and this version reads {STATE_FORMAT!r}")
-    if dict(frame.schema) != dict(schema):
+    if list(frame.schema.items()) != list(schema.items()):
         raise CorruptObject(f"{key}: its columns are {dict(frame.schema)}, and the plan's are {dict(schema)}")
     return frame

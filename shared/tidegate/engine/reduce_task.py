@@ -24,7 +24,7 @@ from tidegate.engine.columns import (
 )
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.emission import LAST, Times, emit
-from tidegate.engine.frames import ENGINE
+from tidegate.engine.frames import constant, evaluated, parted
 from tidegate.engine.state import join_epoch, state_schema
 from tidegate.grouping import Grouping
 from tidegate.panes import TIMING, Timing
@@ -83,23 +83,24 @@ def reduce_epoch(
         windows, held = slices.join_epoch(state, partials, grouping, times.before)
     else:
         windows, held = join_epoch(state, partials, grouping), state.clear()
-    end = grouping.windowing.end(START, END)
-    quiet, fired = _judge(windows.with_columns(end.alias(END)), grouping, times)
+    quiet, fired = _judge(windows, grouping, times)
     if sliding:
         fired = slices.with_content(fired, held, grouping)
     emission = emit(fired, grouping, times)
-    left = pl.concat([quiet, _after_firing(emission.windows.select(quiet.columns), grouping)])
+    left = pl.concat([quiet, _after_firing(emission.windows, grouping)])
     labels = emission.inserts.get_column(TIMING)
     counters = {f"panes_{each.value}": int((labels == each.value).sum()) for each in Timing}
-    counters["dropped_closed"] = int(windows.filter(pl.col(CLOSED)).get_column(ADDED).sum())
+    counters["dropped_closed"] = int(windows.get_column(ADDED).filter(windows.get_column(CLOSED)).sum())
     rows, dead = pl.concat([emission.retractions, emission.inserts]), emission.dead
     for step in stage.steps:
         outcome = step.apply(rows)
         rows = outcome.frame
         dead.add_rejected_panes(outcome.rejected)
     counters["dead_letters"] = len(dead)
-    due, rings, hold = (each(left, grouping, times) for each in (_due, _alarm, _hold))
-    kept = left.filter(~pl.col(_EXPIRED)).select(list(windows.drop(ADDED).columns))
+    expired = left.get_column(_EXPIRED)
+    kept = left.filter(~expired) if expired.any() else left
+    due, rings, hold = _next(kept, grouping, times)
+    kept = kept[[name for name in windows.columns if name != ADDED]]
     if sliding:
         kept = slices.with_slices(kept, held, grouping, times.after)
     return ReduceOutput(kept, rows, due, rings, hold, counters, dead)
@@ -114,21 +115,33 @@ def _judge(windows: pl.DataFrame, grouping: Grouping, times: Times) -> tuple[pl.
     windowing, end = grouping.windowing, pl.col(END)
     rings = alarm(windowing.trigger, TRIGGER, end, times.before) <= times.now
     asked = (pl.col(ADDED) > 0) | ((end > times.before) & (end <= times.after)) | rings
-    schema = state_schema(grouping)
-    moment = Moment(pl.col(ADDED), end, times.before, times.after, times.now, pl.col(PENDING))
-    step = windowing.trigger.step(TRIGGER, moment)
-    kept = [*windows.columns, _EXPIRED, _FIRES, LAST]
-    marked = windows.with_columns(
-        (windowing.expiry(end) < times.after).alias(_EXPIRED), (~pl.col(CLOSED) & asked).alias(_STEPS)
+    marked = evaluated(
+        windows.lazy()
+        .with_columns(windowing.end(START, END).alias(END))
+        .with_columns(
+            (windowing.expiry(end) < times.after).alias(_EXPIRED), (~pl.col(CLOSED) & asked).alias(_STEPS)
+        )
     )
-    concerned = pl.col(_STEPS) | pl.col(_EXPIRED)
-    idle = marked.filter(~concerned).with_columns(pl.lit(False).alias(_FIRES), pl.lit(False).alias(LAST))
-    judged = marked.lazy().filter(concerned)
+    concerned, idle = parted(marked, marked.get_column(_STEPS) | marked.get_column(_EXPIRED))
+    idle = idle.hstack([constant(name, False, pl.Boolean(), idle.height) for name in (_FIRES, LAST)])
+    if not concerned.height:
+        return idle, idle.clear()
+    stepped = evaluated(_stepped(concerned, grouping, times).select(idle.columns))
+    fired, waiting = parted(stepped, stepped.get_column(_FIRES))
+    return pl.concat([idle, waiting]), fired
+
+
+def _stepped(concerned: pl.DataFrame, grouping: Grouping, times: Times) -> pl.LazyFrame:
+    """The windows after the trigger's step, with whether they fire and whether that is their last pane."""
+    schema = state_schema(grouping)
+    moment = Moment(pl.col(ADDED), pl.col(END), times.before, times.after, times.now, pl.col(PENDING))
+    step = grouping.windowing.trigger.step(TRIGGER, moment)
+    judged = concerned.lazy()
     for layer in step.layers:
         judged = judged.with_columns(**layer)
     # A window that expires with elements unfired gives them in a closing pane: nothing is lost silently.
     closing = ~pl.col(CLOSED) & pl.col(_EXPIRED) & (pl.col(PENDING) > 0)
-    stepped = (
+    return (
         judged.with_columns((pl.col(_STEPS) & step.ready).alias(_STEPS))
         .with_columns(((pl.col(_STEPS) & step.shows) | closing).alias(_FIRES))
         .with_columns(
@@ -139,15 +152,13 @@ def _judge(windows: pl.DataFrame, grouping: Grouping, times: Times) -> tuple[pl.
             ),
         )
         .with_columns((pl.col(_EXPIRED) | pl.col(_FINISHED)).alias(LAST), pl.col(CLOSED) | pl.col(_FINISHED))
-        .select(kept)
-        .collect(engine=ENGINE)
     )
-    quiet = pl.concat([idle.select(kept), stepped.filter(~pl.col(_FIRES))])
-    return quiet, stepped.filter(pl.col(_FIRES))
 
 
 def _after_firing(fired: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     """Windows that fired count on; if they discard, they begin anew."""
+    if not fired.height:
+        return fired
     updates = [pl.lit(0, dtype=pl.Int64).alias(PENDING), pl.col(INDEX) + 1]
     if grouping.windowing.accumulation is DISCARDING:
         updates += [each.identity.cast(each.dtype).alias(each.name) for each in accumulators(grouping)]
@@ -156,31 +167,23 @@ def _after_firing(fired: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     return fired.with_columns(updates)
 
 
-def _due(windows: pl.DataFrame, grouping: Grouping, times: Times) -> int:
-    """The lowest watermark at which a window ends or expires; `MAX` if there is none."""
-    end = pl.col(END)
+def _next(windows: pl.DataFrame, grouping: Grouping, times: Times) -> tuple[int, int, int]:
+    """When windows that stay have something to do next: due, alarm and hold of `ReduceOutput`."""
+    if not windows.height:
+        return MAX, MAX, MAX
+    end, is_open = pl.col(END), ~pl.col(CLOSED)
     ends = pl.when(end > times.after).then(end).otherwise(grouping.windowing.expiry(end) + 1)
-    lowest = windows.filter(~pl.col(_EXPIRED)).select(ends.min()).item()
-    return MAX if lowest is None else int(lowest)
-
-
-def _alarm(windows: pl.DataFrame, grouping: Grouping, times: Times) -> int:
-    """The lowest processing time at which a window asks to be evaluated; `MAX` if there is none."""
-    rings = alarm(grouping.windowing.trigger, TRIGGER, pl.col(END), times.after)
-    lowest = windows.filter(~pl.col(CLOSED) & ~pl.col(_EXPIRED)).select(rings.min()).item()
-    return MAX if lowest is None else int(lowest)
-
-
-def _hold(windows: pl.DataFrame, grouping: Grouping, times: Times) -> int:
-    """The earliest event time of a pane that is owed to the stage behind; `MAX` if none is.
-
-    One that would be late there in any case holds nothing back.
-    """
-    if times.behind is None:
-        return MAX
-    event_time = pl.col(END) - 1
-    if keeps_time(grouping):
-        event_time = pl.col(PANE_TIME).fill_null(event_time)
-    owed = ~pl.col(CLOSED) & ~pl.col(_EXPIRED) & (pl.col(PENDING) > 0) & (event_time >= times.behind)
-    lowest = windows.filter(owed).select(event_time.min()).item()
-    return MAX if lowest is None else int(lowest)
+    rings = alarm(grouping.windowing.trigger, TRIGGER, end, times.after)
+    owed = pl.lit(None, dtype=pl.Int64)
+    if times.behind is not None:
+        event_time = end - 1
+        if keeps_time(grouping):
+            event_time = pl.col(PANE_TIME).fill_null(event_time)
+        # A pane that would be late for the stage behind in any case holds nothing back.
+        owes = is_open & (pl.col(PENDING) > 0) & (event_time >= times.behind)
+        owed = pl.when(owes).then(event_time).min()
+    moments = windows.lazy().select(
+        ends.min().alias("due"), pl.when(is_open).then(rings).min().alias("alarm"), owed.alias("hold")
+    )
+    due, rung, hold = (MAX if each is None else int(each) for each in evaluated(moments).row(0))
+    return due, rung, hold

@@ -6,7 +6,8 @@ any number of tasks works on the same state. This module knows the columns and j
 epoch adds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import polars as pl
 
@@ -26,8 +27,8 @@ from tidegate.engine.columns import (
     pane_time,
     retracts,
 )
-from tidegate.engine.frames import ENGINE
-from tidegate.engine.key_groups import GROUP, in_range
+from tidegate.engine.frames import PLANS, constant, evaluated, is_at, parted
+from tidegate.engine.key_groups import GROUP
 from tidegate.engine.merging import STAYS, with_merged_windows, without_closed
 from tidegate.grouping import Grouping
 from tidegate.references import KeyRange, Segment
@@ -39,12 +40,14 @@ _OLD = "__old"
 _FRESH = "__fresh"
 
 
-def trigger_state(grouping: Grouping) -> dict[str, StateColumn]:
+@lru_cache(maxsize=PLANS)
+def trigger_state(grouping: Grouping) -> Mapping[str, StateColumn]:
     """The trigger's state columns."""
     return grouping.windowing.trigger.state(TRIGGER)
 
 
-def state_schema(grouping: Grouping) -> dict[str, pl.DataType]:
+@lru_cache(maxsize=PLANS)
+def state_schema(grouping: Grouping) -> Mapping[str, pl.DataType]:
     """The columns of a state segment."""
     triggers: dict[str, pl.DataType] = {
         name: pl.Boolean() if isinstance(each.initial, bool) else pl.Int64()
@@ -59,7 +62,8 @@ def state_schema(grouping: Grouping) -> dict[str, pl.DataType]:
     return schema
 
 
-def partial_schema(grouping: Grouping) -> dict[str, pl.DataType]:
+@lru_cache(maxsize=PLANS)
+def partial_schema(grouping: Grouping) -> Mapping[str, pl.DataType]:
     """The columns of what a map task shuffles: key group, key, window, accumulators and element count."""
     return _content_schema(grouping) | {ADDED: pl.Int64()}
 
@@ -88,13 +92,20 @@ def read_segments(
         CorruptObject: A segment is not what was written.
     """
     schema = state_schema(grouping)
-    frames = [pl.DataFrame(schema=schema)]
+    frames = []
     for segment in segments:
         valid = segment.range.intersect(wanted)
         if valid:
             data = segment.ref.verify(objects.get(segment.ref.key))
-            frames.append(decode_state(segment.ref.key, data, schema).filter(in_range(valid)))
-    return pl.concat(frames)
+            frames.append(within(decode_state(segment.ref.key, data, schema), valid))
+    return pl.concat(frames) if frames else pl.DataFrame(schema=schema)
+
+
+def within(state: pl.DataFrame, wanted: KeyRange) -> pl.DataFrame:
+    """The rows of a range of key groups."""
+    groups = state.get_column(GROUP)
+    inside, _ = parted(state, (groups >= wanted.low) & (groups < wanted.high))
+    return inside
 
 
 def combine(frames: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
@@ -104,21 +115,21 @@ def combine(frames: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
     together = pl.concat(frames)
     if grouping.windowing.merges:
         together = with_merged_windows(together, grouping)
-    return (
+    return evaluated(
         together.lazy()
         .group_by(*places(grouping), maintain_order=True)
         .agg(*merged_content(grouping), pl.col(ADDED).sum())
         .select(list(partial_schema(grouping)))
-        .collect(engine=ENGINE)
     )
 
 
-def merged_content(grouping: Grouping) -> list[pl.Expr]:
+@lru_cache(maxsize=PLANS)
+def merged_content(grouping: Grouping) -> tuple[pl.Expr, ...]:
     """How what rows hold becomes what one row holds."""
     content = [each.merge.alias(each.name) for each in accumulators(grouping)]
     if keeps_time(grouping):
         content.append(pane_time(grouping, pl.col(PANE_TIME)))
-    return content
+    return tuple(content)
 
 
 def join_epoch(state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
@@ -127,8 +138,7 @@ def join_epoch(state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: 
     Windows that the epoch does not touch come first, as they are. Elements for closed windows are counted as
     added to those, which is where their number is looked for.
     """
-    columns = [*state_schema(grouping), ADDED]
-    old = state.with_columns(pl.lit(0, dtype=pl.Int64).alias(ADDED)).select(columns)
+    old = without_added(state)
     partials = [frame for frame in partials if frame.height]
     if not partials:
         return old
@@ -137,16 +147,35 @@ def join_epoch(state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: 
     return join_rows(old, [fresh_windows(frame, grouping) for frame in partials], grouping)
 
 
+def without_added(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows with the column `ADDED`, to which the epoch has added nothing yet."""
+    return frame.hstack([constant(ADDED, 0, pl.Int64(), frame.height)])
+
+
 def fresh_windows(partials: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     """Rows of partials in the columns of joined state.
 
     A trigger sees the epoch's elements when it is evaluated: their rows hold null in its columns.
     """
-    schema = state_schema(grouping)
-    own = {PENDING: pl.col(ADDED), INDEX: pl.lit(0, dtype=pl.Int64), CLOSED: pl.lit(False)}
-    empty = [name for name in schema if name not in partials.columns and name not in own]
-    nulls = {name: pl.lit(None, dtype=schema[name]) for name in empty}
-    return partials.with_columns(**own, **nulls).select(*schema, ADDED)
+    return partials.select(_fresh_columns(grouping))
+
+
+@lru_cache(maxsize=PLANS)
+def _fresh_columns(grouping: Grouping) -> tuple[pl.Expr, ...]:
+    content, own = (
+        partial_schema(grouping),
+        {
+            PENDING: pl.col(ADDED),
+            INDEX: pl.lit(0, dtype=pl.Int64),
+            CLOSED: pl.lit(False),
+            SLICE: pl.lit(False),
+        },
+    )
+    columns = [
+        (own.get(name, pl.col(name) if name in content else pl.lit(None, dtype=dtype))).alias(name)
+        for name, dtype in state_schema(grouping).items()
+    ]
+    return (*columns, pl.col(ADDED))
 
 
 def join_rows(old: pl.DataFrame, fresh: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
@@ -159,48 +188,48 @@ def join_rows(old: pl.DataFrame, fresh: Sequence[pl.DataFrame], grouping: Groupi
     """
     rows = pl.concat(fresh)
     pairs = _pairs(old, rows, places(grouping)[1:])
-    touched, known = _at(old, pairs.get_column(_OLD)), _at(rows, pairs.get_column(_FRESH))
-    others = rows.filter(~known)
+    touched, untouched = parted(old, is_at(old.height, pairs.get_column(_OLD)))
+    known, others = parted(rows, is_at(rows.height, pairs.get_column(_FRESH)))
+    joined = [untouched]
     if len(fresh) > 1:
-        together = pl.concat([old.filter(touched), rows.filter(known)])
-        return pl.concat(
-            [
-                old.filter(~touched),
-                _joined(together, places(grouping), grouping),
-                _joined(others, places(grouping), grouping),
-            ]
-        )
-    # Both rows of a pair have its number: to group by it is quicker than by keys and windows.
-    numbers = pl.int_range(pairs.height, dtype=pl.UInt32, eager=True).alias(_OLD)
-    together = pl.concat(
-        [frame[pairs.get_column(name)].with_columns(numbers) for frame, name in ((old, _OLD), (rows, _FRESH))]
-    )
-    return pl.concat([old.filter(~touched), _joined(together, [_OLD], grouping), _started(others, grouping)])
+        joined += [
+            _joined(each.lazy(), places(grouping), grouping)
+            for each in (pl.concat([touched, known]), others)
+            if each.height
+        ]
+        return pl.concat(joined)
+    if pairs.height:
+        # Both rows of a pair have its number: to group by it is quicker than by keys and windows.
+        numbers = pl.int_range(pairs.height, dtype=pl.UInt32, eager=True).alias(_OLD)
+        both = ((old, _OLD), (rows, _FRESH))
+        together = pl.concat([frame[pairs.get_column(name)].hstack([numbers]) for frame, name in both])
+        joined.append(_joined(together.lazy(), [_OLD], grouping))
+    if others.height:
+        joined.append(_started(others, grouping))
+    return pl.concat(joined)
 
 
 def matches(old: pl.DataFrame, fresh: pl.DataFrame, on: Sequence[str]) -> tuple[pl.Series, pl.Series]:
     """Which old rows have a fresh row that is equal in these columns, and which fresh rows an old one."""
     if not on:
-        return _flags(old, bool(fresh.height)), _flags(fresh, bool(old.height))
+        return (
+            constant("", bool(fresh.height), pl.Boolean(), old.height),
+            constant("", bool(old.height), pl.Boolean(), fresh.height),
+        )
     pairs = _pairs(old, fresh, on)
-    return _at(old, pairs.get_column(_OLD)), _at(fresh, pairs.get_column(_FRESH))
+    return is_at(old.height, pairs.get_column(_OLD)), is_at(fresh.height, pairs.get_column(_FRESH))
 
 
 def _pairs(old: pl.DataFrame, fresh: pl.DataFrame, on: Sequence[str]) -> pl.DataFrame:
     """The numbers of rows that are equal in these columns."""
+    if not old.height or not fresh.height:
+        return pl.DataFrame(schema={_OLD: pl.UInt32(), _FRESH: pl.UInt32()})
     first, second = (
-        frame.select(*on, pl.int_range(pl.len(), dtype=pl.UInt32).alias(name))
+        frame.lazy().select(*on, pl.int_range(pl.len(), dtype=pl.UInt32).alias(name))
         for name, frame in ((_OLD, old), (_FRESH, fresh))
     )
-    return first.join(second, on=on, how="inner", nulls_equal=True).select(_OLD, _FRESH)
-
-
-def _at(frame: pl.DataFrame, rows: pl.Series) -> pl.Series:
-    return _flags(frame, False).scatter(rows, True)
-
-
-def _flags(frame: pl.DataFrame, value: bool) -> pl.Series:
-    return pl.repeat(value, frame.height, eager=True, dtype=pl.Boolean())
+    joined = first.join(second, on=on, how="inner", nulls_equal=True)
+    return evaluated(joined.select(_OLD, _FRESH))
 
 
 def _started(fresh: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
@@ -209,9 +238,17 @@ def _started(fresh: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     return fresh.with_columns(triggers)
 
 
-def _joined(rows: pl.DataFrame, by: Sequence[str], grouping: Grouping) -> pl.DataFrame:
+def _joined(rows: pl.LazyFrame, by: Sequence[str], grouping: Grouping) -> pl.DataFrame:
     """Rows of state and of the epoch as one row for each key and window, which these columns tell apart."""
-    schema = state_schema(grouping)
+    return evaluated(
+        rows.group_by(by, maintain_order=True)
+        .agg(_merging(grouping, tuple(by)))
+        .select(*state_schema(grouping), ADDED)
+    )
+
+
+@lru_cache(maxsize=PLANS)
+def _merging(grouping: Grouping, by: tuple[str, ...]) -> tuple[pl.Expr, ...]:
     same = [pl.col(name).first() for name in places(grouping) if name not in by]
     triggers = [
         each.merge(pl.col(name)).fill_null(each.value).alias(name)
@@ -225,15 +262,9 @@ def _joined(rows: pl.DataFrame, by: Sequence[str], grouping: Grouping) -> pl.Dat
         columns.append(
             panes.explode(empty_as_null=False, keep_nulls=False) if several else panes.drop_nulls().first()
         )
-    if SLICE in schema:
+    if SLICE in state_schema(grouping):
         columns.append(pl.col(SLICE).first())
-    return (
-        rows.lazy()
-        .group_by(*by, maintain_order=True)
-        .agg(*same, *merged_content(grouping), *columns, pl.col(ADDED).sum())
-        .select(*schema, ADDED)
-        .collect(engine=ENGINE)
-    )
+    return (*same, *merged_content(grouping), *columns, pl.col(ADDED).sum())
 
 
 def _join_merging(old: pl.DataFrame, fresh: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
@@ -242,13 +273,14 @@ def _join_merging(old: pl.DataFrame, fresh: pl.DataFrame, grouping: Grouping) ->
     A closed window takes no more elements: what would merge with it is dropped, and leaves open ones apart.
     """
     met, _ = matches(old, fresh, list(grouping.keys))
-    untouched, touched = old.filter(~met), old.filter(met)
-    closed, kept = touched.filter(pl.col(CLOSED)), touched.filter(~pl.col(CLOSED))
+    touched, untouched = parted(old, met)
+    closed, kept = parted(touched, touched.get_column(CLOSED))
     if closed.height:
         fresh, dropped = without_closed(fresh, closed, grouping)
         first = pl.int_range(pl.len()) == 0
         lost = pl.lit(dropped.get_column(ADDED).sum(), dtype=pl.Int64)
         closed = closed.with_columns(pl.when(first).then(lost).otherwise(0).alias(ADDED))
     rows = with_merged_windows(pl.concat([kept, fresh_windows(fresh, grouping)]), grouping)
-    rows = rows.with_columns(pl.when(STAYS).then(INDEX).otherwise(0).alias(INDEX)).drop(STAYS)
-    return pl.concat([untouched, closed, _joined(rows, places(grouping), grouping)])
+    # A window that grew has none of its own panes yet.
+    indexed = rows.lazy().with_columns(pl.when(STAYS).then(INDEX).otherwise(0).alias(INDEX))
+    return pl.concat([untouched, closed, _joined(indexed, places(grouping), grouping)])
