@@ -222,3 +222,26 @@ def test_the_suffix_alone_says_what_is_packed() -> None:
     file.write(gzip.compress(b'{"i":1}\n') * 3)
     parts = [bytes([byte]) for byte in file.getvalue()]
     assert together(read_batches("a.json.gz", iter(parts), "json", SCHEMA, batch_bytes=3)) == 3
+
+
+# Parquet
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from([0.5, float("nan"), None]), max_size=60), st.integers(1, 20), BATCHES)
+@example([0.5] * 40 + [float("nan")], 10, 1)
+def test_parquet_in_row_groups(values: list[float | None], group: int, batch: int) -> None:
+    file = io.BytesIO()
+    frame = pl.DataFrame({"f": pl.Series(values, dtype=pl.Float64), "n": range(len(values))})
+    frame.write_parquet(file, row_group_size=group)
+    schema = {"f": pl.Float64(), "n": pl.Int64()}
+    whole, cut = (
+        list(read_batches("a.parquet", [file.getvalue()], "parquet", schema, batch_bytes=size))
+        for size in (WHOLE, batch)
+    )
+    assert [each.frame.height + len(each.dead) for each in whole] == [len(values)]
+    assert len(cut) >= (2 if len(values) > group and batch == 1 else 1)
+    assert_frame_equal(pl.concat([each.frame for each in cut]), whole[0].frame)
+    assert [letter for each in cut for letter in each.dead] == whole[0].dead
+    lines = whole[0].frame[LINE].to_list()
+    assert [text for each in cut for text in each.texts(each.frame[LINE].to_list())] == whole[0].texts(lines)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import polars as pl
 
-from tidegate.sources import compression, delimited, json_lines
+from tidegate.sources import columnar, compression, delimited, json_lines
 from tidegate.sources.content import Content
 from tidegate.sources.records import Records, together
 
@@ -17,6 +17,10 @@ def decompress(name: str, data: bytes, max_bytes: int) -> bytes:
 
 def read_json_lines(data: bytes, schema: Mapping[str, pl.DataType]) -> Records:
     return together(schema, json_lines.read_json_lines(Content([data], LARGE), schema))
+
+
+def read_parquet(data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int) -> Records:
+    return together(schema, columnar.read_parquet(data, schema, max_bytes))
 
 
 def read_csv(data: bytes, schema: Mapping[str, pl.DataType], null_values: Sequence[str] = ()) -> Records:

@@ -72,7 +72,8 @@ def _batches(
 ) -> Iterator[Records]:
     if format == "parquet":
         whole = list(chunks)
-        yield read_parquet(whole[0] if len(whole) == 1 else b"".join(whole), schema, max_bytes)
+        data = whole[0] if len(whole) == 1 else b"".join(whole)
+        yield from read_parquet(data, schema, max_bytes, batch_bytes)
         return
     content = Content(chunks, batch_bytes)
     if content.start(4).startswith(_UTF_16):
