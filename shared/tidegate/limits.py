@@ -52,6 +52,9 @@ INPUT_OBJECT_BYTES = 4 * 1024 * 1024 * 1024
 REJECTED_ONE_BY_ONE = 10_000
 """Rows of one file that a step's expression fails on and that are found one by one."""
 
+REJECTED_IN_LATER_BATCHES = 100
+"""The same of each later batch of a file that has so many dead letters already."""
+
 RECORD_BYTES = 16 * 1024 * 1024
 """One record of JSON or CSV as it stands in its file, without its line end; a longer one is a dead letter."""
 

@@ -127,6 +127,18 @@ def test_the_size_of_batches_changes_nothing(name: str, waves: list[list[bytes]]
     assert outcome(PLANS[name], waves, batch) == outcome(PLANS[name], waves, None)
 
 
+def test_a_file_in_which_all_fails_is_not_searched_anew_in_each_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(map_task, "REJECTED_ONE_BY_ONE", 12)
+    monkeypatch.setattr(map_task, "REJECTED_IN_LATER_BATCHES", 2)
+    found = mapped(stored(LINES.replace(b'"v":1', b'"v":13')), monkeypatch, 500)
+    reasons = [str(letter["reason"]) for letter in found.dead.entries]
+    assert len(reasons) == 100
+    unsearched = [reason for reason in reasons if reason.startswith("not tried by itself, as 2 other rows")]
+    assert len(unsearched) > 50
+
+
 # What a file comes to counts whole or not at all
 
 

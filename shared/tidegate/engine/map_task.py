@@ -15,9 +15,15 @@ from tidegate.engine.assignment import combine_elements, with_inputs
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.state import combine
 from tidegate.errors import ObjectNotFound
-from tidegate.expressions import HIDDEN, row_by_row
+from tidegate.expressions import HIDDEN, finding, row_by_row
 from tidegate.grouping import Grouping
-from tidegate.limits import BATCH_BYTES, PARTIALS_APART
+from tidegate.limits import (
+    BATCH_BYTES,
+    MARK_BYTES,
+    PARTIALS_APART,
+    REJECTED_IN_LATER_BATCHES,
+    REJECTED_ONE_BY_ONE,
+)
 from tidegate.plan import Plan
 from tidegate.sources.formats import read_batches
 from tidegate.sources.marks import is_mark, producer_of, read_mark
@@ -59,9 +65,16 @@ class MapOutput:
 
 @dataclass
 class _Found:
-    """What was found in one file, or in several."""
+    """What was found in one file, or in several.
+
+    Attributes:
+        frames: Rows, or partials.
+        apart: How many rows these are together.
+        highest: The highest event time, microseconds.
+    """
 
     frames: list[pl.DataFrame] = field(default_factory=list)
+    apart: int = 0
     highest: int | None = None
     counters: Counter[str] = field(default_factory=Counter)
     dead: DeadLetters = field(default_factory=DeadLetters)
@@ -70,10 +83,10 @@ class _Found:
     def add(self, frame: pl.DataFrame, grouping: Grouping | None) -> None:
         """Takes rows or partials; partials are combined whenever they are twice as many as before."""
         self.frames.append(frame)
-        if grouping and sum(each.height for each in self.frames[1:]) > max(
-            PARTIALS_APART, self.frames[0].height
-        ):
+        self.apart += frame.height
+        if grouping and len(self.frames) > 1 and self.apart > max(PARTIALS_APART, 2 * self.frames[0].height):
             self.frames = [combine(self.frames, grouping)]
+            self.apart = self.frames[0].height
 
     def join(self, other: "_Found", grouping: Grouping | None) -> None:
         """Takes what was found in another file."""
@@ -151,30 +164,40 @@ def _file(
         null_values=source.null_values,
         batch_bytes=BATCH_BYTES,
     ):
-        for letter in records.dead:
-            file.dead.add(each.key, letter.line, letter.reason, letter.text)
-        file.counters["records"] += records.frame.height + len(records.dead)
-        elements = _with_event_time(source, each.key, records, now, file.dead)
-        file.highest = _highest(file.highest, elements)
-        for step in (*branch.steps, *plan.map.steps):
-            outcome = step.apply(elements)
-            elements = outcome.frame
-            file.dead.add_rejected(each.key, records, outcome.rejected)
-        if plan.grouping:
-            outcome = with_inputs(elements, plan.grouping)
-            elements = outcome.frame
-            file.dead.add_rejected(each.key, records, outcome.rejected)
-        file.counters["elements"] += elements.height
-        if plan.grouping:
-            combined = combine_elements(elements, plan.grouping, watermark, behind)
-            file.counters["dropped_late"] += combined.dropped
-            file.add(combined.partials, plan.grouping)
-            file.late.append(combined.late)
-        else:
-            file.add(elements.select(name for name in elements.columns if not name.startswith(HIDDEN)), None)
+        left = REJECTED_ONE_BY_ONE - len(file.dead)
+        with finding(max(left, REJECTED_IN_LATER_BATCHES)):
+            _batch(plan, branch, each.key, records, file, (watermark, now, behind))
     # By line, so that it makes no difference where batches begin.
     file.dead.entries.sort(key=lambda letter: letter["line"])
     return file
+
+
+def _batch(
+    plan: Plan, branch: Branch, key: str, records: Records, file: _Found, times: tuple[int, int, int]
+) -> None:
+    """Adds what a batch of a file comes to, given the watermark, the time and the watermark behind."""
+    source, (watermark, now, behind) = branch.source, times
+    for letter in records.dead:
+        file.dead.add(key, letter.line, letter.reason, letter.text)
+    file.counters["records"] += records.frame.height + len(records.dead)
+    elements = _with_event_time(source, key, records, now, file.dead)
+    file.highest = _highest(file.highest, elements)
+    for step in (*branch.steps, *plan.map.steps):
+        outcome = step.apply(elements)
+        elements = outcome.frame
+        file.dead.add_rejected(key, records, outcome.rejected)
+    if plan.grouping:
+        outcome = with_inputs(elements, plan.grouping)
+        elements = outcome.frame
+        file.dead.add_rejected(key, records, outcome.rejected)
+    file.counters["elements"] += elements.height
+    if plan.grouping:
+        combined = combine_elements(elements, plan.grouping, watermark, behind)
+        file.counters["dropped_late"] += combined.dropped
+        file.add(combined.partials, plan.grouping)
+        file.late.append(combined.late)
+    else:
+        file.add(elements.select(name for name in elements.columns if not name.startswith(HIDDEN)), None)
 
 
 def _parts(objects: Objects, each: InputSlice) -> Iterator[bytes]:
@@ -233,7 +256,7 @@ def _marks(
             continue
         data = b""
         try:
-            data = objects.get(each.key, each.version)
+            data = _mark(objects, each)
             moment = read_mark(each.key, data, source.watermark, now)
         except ObjectNotFound as error:
             dead.add(each.key, WHOLE_FILE, f"it cannot be read as it was accepted: {error}", "")
@@ -245,6 +268,13 @@ def _marks(
             continue
         counters["records"] += 1
     return marks
+
+
+def _mark(objects: Objects, each: InputSlice) -> bytes:
+    """A mark's content; of what is too large for one just so much that it is seen."""
+    if each.size <= MARK_BYTES:
+        return objects.get(each.key, each.version)
+    return objects.get_ranges(each.key, [(0, MARK_BYTES + 1)], each.version)[0]
 
 
 def _with_event_time(source: Source, key: str, records: Records, now: int, dead: DeadLetters) -> pl.DataFrame:
