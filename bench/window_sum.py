@@ -4,14 +4,15 @@ import polars as pl
 
 import tidegate as tg
 
+records = tg.read_json(
+    "events",
+    schema={"key": pl.String, "value": pl.Int64, "at": pl.Datetime("ms")},
+    event_time="at",
+    watermark=tg.BoundedDelay("10s"),
+)
+
 events = (
-    tg.read_json(
-        "events",
-        schema={"key": pl.String, "value": pl.Int64, "at": pl.Datetime("ms")},
-        event_time="at",
-        watermark=tg.BoundedDelay("10s"),
-    )
-    .window(tg.FixedWindows("2m"))
+    records.window(tg.FixedWindows("2m"))
     .trigger(tg.AfterWatermark())
     .accumulate(tg.ACCUMULATING)
     .group_by("key")
