@@ -52,12 +52,10 @@ class LocalObjects:
         """What is read of a file, which must have this version before and after."""
         path = self._path(key)
         try:
-            if version is None:
-                return path.read_bytes()
-            found = _version(path.stat())
+            found = None if version is None else _version(path.stat())
             with path.open("rb") as file:
                 data = read(file)
-            changed_meanwhile = _version(path.stat()) != found
+            changed_meanwhile = version is not None and _version(path.stat()) != found
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise ObjectNotFound(f"there is no file {path}") from None
         except OSError as error:
