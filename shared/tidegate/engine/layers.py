@@ -92,7 +92,7 @@ def changes(
     written = after
     if compared and len(found.first):
         # The panes to take back become others with the index only, and lists take long to compare.
-        names = [name for name in after.names if name != PANES]
+        names = [name for name in after.columns if name != PANES]
         old, new = before[names][found.first], after[names][found.second]
         differs = reduce(or_, (new[name].ne_missing(old[name]) for name in names))
         _, written = parted(after, is_at(after.height, found.second.filter(~differs)))
