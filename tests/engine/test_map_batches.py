@@ -121,7 +121,7 @@ def outcome(of: Plan, waves: Sequence[Sequence[bytes]], batch: int | None) -> di
 
 
 @pytest.mark.parametrize("name", PLANS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(FILES, min_size=1, max_size=2), st.integers(1, 400))
 def test_the_size_of_batches_changes_nothing(name: str, waves: list[list[bytes]], batch: int) -> None:
     assert outcome(PLANS[name], waves, batch) == outcome(PLANS[name], waves, None)
