@@ -76,7 +76,7 @@ def measure(plan: Plan, objects: MemoryObjects) -> tuple[float, float, int]:
     state, before, panes = pl.DataFrame(schema=state_schema(grouping)), MIN, 0
     wall, cpu = time.perf_counter(), time.process_time()
     for each in objects.list("events"):
-        mapped = map_epoch(plan, objects, [InputSlice(each.key, each.version)], before, 0)
+        mapped = map_epoch(plan, objects, [InputSlice(each.key, each.version, each.size)], before, 0)
         assert mapped.partials is not None
         after = mapped.stated[SOURCE]
         reduced = reduce_epoch(stage, grouping, state, [mapped.partials], Times(before, after, 0))

@@ -6,7 +6,9 @@ on a row at run time, that row leaves as `Rejected` and the others go on.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
@@ -162,10 +164,23 @@ def _columns(schema: Schema) -> str:
     return ", ".join(f"{name} ({dtype})" for name, dtype in schema.items() if not name.startswith(HIDDEN))
 
 
+_found_at_most = ContextVar("found_at_most", default=REJECTED_ONE_BY_ONE)
+
+
+@contextmanager
+def finding(at_most: int) -> Iterator[None]:
+    """Within it `row_by_row` finds only so many rows one by one, as others of the file were found before."""
+    token = _found_at_most.set(at_most)
+    try:
+        yield
+    finally:
+        _found_at_most.reset(token)
+
+
 def row_by_row(
     frame: pl.DataFrame,
     work: Callable[[pl.DataFrame], pl.DataFrame],
-    found_at_most: int = REJECTED_ONE_BY_ONE,
+    found_at_most: int | None = None,
 ) -> Outcome:
     """`work(frame)`; where it fails, the rows that it fails on are found by halving and rejected.
 
@@ -174,6 +189,8 @@ def row_by_row(
     another one is rejected as a whole, good rows included.
     """
     rejected: list[Rejected] = []
+    if found_at_most is None:
+        found_at_most = _found_at_most.get()
 
     def halve(part: pl.DataFrame) -> pl.DataFrame:
         try:

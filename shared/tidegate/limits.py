@@ -52,8 +52,21 @@ INPUT_OBJECT_BYTES = 4 * 1024 * 1024 * 1024
 REJECTED_ONE_BY_ONE = 10_000
 """Rows of one file that a step's expression fails on and that are found one by one."""
 
+REJECTED_IN_LATER_BATCHES = 100
+"""The same of each later batch of a file that has so many dead letters already."""
+
 RECORD_BYTES = 16 * 1024 * 1024
 """One record of JSON or CSV as it stands in its file, without its line end; a longer one is a dead letter."""
+
+BATCH_BYTES = 16 * 1024 * 1024
+"""Content that a task parses and combines at once, and bytes of an object that it asks for at once.
+
+So what a task holds follows from this and from its keys and windows, and not from the size of a file: one
+record of `RECORD_BYTES`, or one row group of Parquet, is what may be more.
+"""
+
+PARTIALS_APART = 500_000
+"""Rows of partials that a task holds uncombined at most, unless those of all it read are more."""
 
 MARK_BYTES = 64 * 1024
 """A mark object at most."""

@@ -35,6 +35,10 @@ OPERATIONS = {Put: "put", Add: "update", Delete: "delete"}
 Note = Callable[[Call], None]
 
 
+def _is_named(version: str | None) -> bool:
+    return version is not None and not version.startswith('"')
+
+
 @dataclass
 class NotedObjects:
     """A store that notes the calls of one function."""
@@ -44,13 +48,14 @@ class NotedObjects:
     note: Note
 
     def get(self, key: str, version: str | None = None) -> bytes:
-        named = version is not None and not version.startswith('"')
-        self.note(Call(self.store, "get_version" if named else "get", key))
+        self.note(Call(self.store, "get_version" if _is_named(version) else "get", key))
         return self.objects.get(key, version)
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        self.note(Call(self.store, "get_ranges", key))
-        return self.objects.get_ranges(key, ranges)
+    def get_ranges(
+        self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
+    ) -> list[bytes]:
+        self.note(Call(self.store, "get_version" if _is_named(version) else "get_ranges", key))
+        return self.objects.get_ranges(key, ranges, version)
 
     def put(self, key: str, data: bytes) -> None:
         self.note(Call(self.store, "put", key))

@@ -63,7 +63,7 @@ class Stage:
         for rows in files:
             objects = MemoryObjects()
             objects.put("events/1.json", "".join(json.dumps(row) + "\n" for row in rows).encode())
-            slices = [InputSlice(each.key, each.version) for each in objects.list("events")]
+            slices = [InputSlice(each.key, each.version, each.size) for each in objects.list("events")]
             mapped = map_epoch(self.plan, objects, slices, self.watermark, 0)
             assert mapped.partials is not None
             partials.append(mapped.partials)

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from itertools import pairwise
 
 import polars as pl
@@ -26,9 +27,11 @@ class Counting(MemoryObjects):
         super().__init__()
         self.reads: list[tuple[int, int]] = []
 
-    def get_ranges(self, key: str, ranges: list[tuple[int, int]]) -> list[bytes]:
+    def get_ranges(
+        self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
+    ) -> list[bytes]:
         self.reads += ranges
-        return super().get_ranges(key, ranges)
+        return super().get_ranges(key, ranges, version)
 
 
 def test_one_object_and_a_piece_for_each_reduce_task_that_has_rows() -> None:

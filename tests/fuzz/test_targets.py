@@ -1,6 +1,7 @@
 """The targets of `make fuzz` with some inputs of Hypothesis and those of earlier bugs, and their own test."""
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +16,7 @@ from tests.fuzz.process import noting, plain, regressions
 from tests.fuzz.targets import TARGETS, Target, read_file
 from tidegate.errors import CorruptObject
 from tidegate.sources import formats, json_lines
+from tidegate.sources.content import Content
 from tidegate.sources.records import DeadLetter, Records
 
 EDITS = st.tuples(
@@ -63,17 +65,17 @@ def test_the_seeds_are_valid() -> None:
 # The tester is tested: each of these breaks a promise, and the target says so.
 
 
-def lost_record(content: bytes, schema: object) -> Records:
-    records = json_lines.read_json_lines(content, targets.SCHEMA)
-    return Records(records.frame.head(0), records.dead, records.texts)
+def lost_record(content: Content, schema: object) -> Iterator[Records]:
+    for records in json_lines.read_json_lines(content, targets.SCHEMA):
+        yield Records(records.frame.head(0), records.dead, records.texts)
 
 
-def endless_reason(content: bytes, schema: object) -> Records:
-    records = json_lines.read_json_lines(content, targets.SCHEMA)
-    return Records(records.frame, [*records.dead, DeadLetter(9, "x" * 2_000, "")], records.texts)
+def endless_reason(content: Content, schema: object) -> Iterator[Records]:
+    for records in json_lines.read_json_lines(content, targets.SCHEMA):
+        yield Records(records.frame, [*records.dead, DeadLetter(9, "x" * 2_000, "")], records.texts)
 
 
-def panic(content: bytes, schema: object) -> Records:
+def panic(content: Content, schema: object) -> Iterator[Records]:
     raise pl.exceptions.PanicException("called `Option::unwrap()` on a `None` value")
 
 

@@ -391,7 +391,10 @@ def no_reconciler() -> Iterator[None]:
 
 @mutant
 def inputs_are_read_without_their_version() -> Iterator[None]:
-    with patch.object(tasks, "InputSlice", lambda key, version: InputSlice(key, None)):  # type: ignore[arg-type]
+    def unversioned(key: str, version: str, size: int) -> InputSlice:
+        return InputSlice(key, None, size)  # type: ignore[arg-type]
+
+    with patch.object(tasks, "InputSlice", unversioned):
         yield
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from tidegate.sources.columnar import read_parquet
+from tests.sources.whole import read_parquet
 from tidegate.sources.formats import read_records
 from tidegate.sources.records import LINE, UnreadableFile
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.sources.compression import decompress
+from tests.sources.whole import decompress
 from tidegate.sources.records import UnreadableFile
 
 if sys.version_info >= (3, 14):

@@ -9,9 +9,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from tests.sources.whole import read_csv
 from tidegate.sources import pieces
 from tidegate.sources.csv_records import Fields, Lines
-from tidegate.sources.delimited import read_csv
 from tidegate.sources.fields import MAX_FIELD_CHARACTERS, FieldReader
 from tidegate.sources.pieces import Piece
 from tidegate.sources.records import LINE, UnreadableFile
@@ -250,9 +250,9 @@ FILES = st.builds(
 
 def check_against_the_slow_reader(data):
     reader = FieldReader(2, [("a", 0), ("b", 1)])
-    expected, dead = reader._slow(Piece(data, 5))
+    (expected, dead), _ = reader._slow(Piece(data, 5))
     with patch.object(pieces, "_SMALL_BYTES", 12), patch.object(pieces, "_CUTS", 3):
-        frame, found = reader.read(Piece(data, 5))
+        (frame, found), _ = reader.read(Piece(data, 5))
     # Whether an empty field is null comes later.
     assert_frame_equal(frame.with_columns(pl.col("a", "b").fill_null("")), expected)
     assert found == dead

@@ -8,8 +8,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from tests.sources.whole import read_json_lines
 from tidegate.sources import json_lines, pieces
-from tidegate.sources.json_lines import MAX_NESTING, read_json_lines
+from tidegate.sources.json_lines import MAX_NESTING
 from tidegate.sources.pieces import Piece
 from tidegate.sources.records import LINE
 

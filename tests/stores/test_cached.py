@@ -22,9 +22,9 @@ class Counting(MemoryObjects):
         super().__init__()
         self.asked: list[tuple[str, tuple[int, int]]] = []
 
-    def get_ranges(self, key: str, ranges):  # type: ignore[no-untyped-def]  # as in the port
+    def get_ranges(self, key: str, ranges, version=None):  # type: ignore[no-untyped-def]  # as in the port
         self.asked += [(key, each) for each in ranges]
-        return super().get_ranges(key, ranges)
+        return super().get_ranges(key, ranges, version)
 
 
 @pytest.fixture

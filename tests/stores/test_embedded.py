@@ -61,6 +61,8 @@ def test_no_key_leads_out_of_the_root(root: Path, key: str) -> None:
     with pytest.raises(ObjectNotFound):
         objects.get_ranges(key, [(0, 1)])
     with pytest.raises(ObjectNotFound):
+        objects.get_ranges(key, [(0, 1)], "version")
+    with pytest.raises(ObjectNotFound):
         objects.put(key, b"overwritten")
     with pytest.raises(ObjectNotFound):
         objects.put_if_absent(key, b"overwritten")

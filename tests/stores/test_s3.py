@@ -52,6 +52,8 @@ def test_a_version_id_reads_that_version(bucket: str, aws_environment: str) -> N
     assert objects.get("folder/a", first) == b"one"
     assert objects.get("folder/a", second) == b"two"
     assert objects.get("folder/a") == b"two"
+    assert objects.get_ranges("folder/a", [(1, 2), (0, 1)], first) == [b"ne", b"o"]
+    assert objects.get_ranges("folder/a", [(0, 1)], second) == [b"t"]
 
 
 def test_an_etag_reads_only_what_it_names(bucket: str, aws_environment: str) -> None:

@@ -5,21 +5,30 @@ is one row of accumulators for each key and window, and not the records.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
+from tidegate.branches import Branch
 from tidegate.engine.assignment import combine_elements, with_inputs
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.frames import parted
 from tidegate.engine.state import combine
 from tidegate.errors import ObjectNotFound
-from tidegate.expressions import HIDDEN, row_by_row
+from tidegate.expressions import HIDDEN, finding, row_by_row
+from tidegate.grouping import Grouping
+from tidegate.limits import (
+    BATCH_BYTES,
+    MARK_BYTES,
+    PARTIALS_APART,
+    REJECTED_IN_LATER_BATCHES,
+    REJECTED_ONE_BY_ONE,
+)
 from tidegate.plan import Plan
-from tidegate.sources.formats import read_records
+from tidegate.sources.formats import read_batches
 from tidegate.sources.marks import is_mark, producer_of, read_mark
-from tidegate.sources.records import LINE, WHOLE_FILE, Records, readable, unreadable
+from tidegate.sources.records import LINE, WHOLE_FILE, Records, UnreadableFile, readable
 from tidegate.sources.source import EVENT_TIME, Source
 from tidegate.stores.ports import Objects
 from tidegate.timestamps import MAX, MIN, iso
@@ -27,10 +36,11 @@ from tidegate.timestamps import MAX, MIN, iso
 
 @dataclass(frozen=True)
 class InputSlice:
-    """An object that a map task reads: its key, and the version that was accepted."""
+    """An object that a map task reads: its key, and the version and size (bytes) that were accepted."""
 
     key: str
     version: str
+    size: int
 
 
 @dataclass
@@ -54,6 +64,40 @@ class MapOutput:
     late: bytes = b""
 
 
+@dataclass
+class _Found:
+    """What was found in one file, or in several.
+
+    Attributes:
+        frames: Rows, or partials.
+        apart: How many rows these are together.
+        highest: The highest event time, microseconds.
+    """
+
+    frames: list[pl.DataFrame] = field(default_factory=list)
+    apart: int = 0
+    highest: int | None = None
+    counters: Counter[str] = field(default_factory=Counter)
+    dead: DeadLetters = field(default_factory=DeadLetters)
+    late: list[bytes] = field(default_factory=list)
+
+    def add(self, frame: pl.DataFrame, grouping: Grouping | None) -> None:
+        """Takes rows or partials; partials are combined whenever they are twice as many as before."""
+        self.frames.append(frame)
+        self.apart += frame.height
+        if grouping and len(self.frames) > 1 and self.apart > max(PARTIALS_APART, 2 * self.frames[0].height):
+            self.frames = [combine(self.frames, grouping)]
+            self.apart = self.frames[0].height
+
+    def join(self, other: "_Found", grouping: Grouping | None) -> None:
+        """Takes what was found in another file."""
+        for frame in other.frames:
+            self.add(frame, grouping)
+        self.counters.update(other.counters)
+        self.dead.entries += other.dead.entries
+        self.late += other.late
+
+
 def map_epoch(
     plan: Plan,
     objects: Objects,
@@ -64,6 +108,10 @@ def map_epoch(
 ) -> MapOutput:
     """One epoch of one slice of the input.
 
+    A file is read in batches of `BATCH_BYTES`, and a batch is combined before the next one is read: what is
+    in memory follows from that and from the keys and windows, whatever the size of the file. Rows of a
+    pipeline that does not group, and dead letters, are all held until the end.
+
     Args:
         plan: What to do.
         objects: Where the input lies.
@@ -72,50 +120,115 @@ def map_epoch(
         now: The time from which it is counted how far ahead an event time or a mark may lie.
         behind: The watermark before the epoch of a grouping behind the first one; `MIN` if there is none.
     """
-    dead = DeadLetters()
-    counters: Counter[str] = Counter(records=0, elements=0, dropped_late=0)
-    frames = []
-    late: list[bytes] = []
-    stated = _marks(plan, objects, slices, now, dead, counters)
+    found = _Found(counters=Counter(records=0, elements=0, dropped_late=0))
+    stated = _marks(plan, objects, slices, now, found.dead, found.counters)
     for each in slices:
         branch = plan.branch_of(each.key)
         if _is_mark(branch.source, each):
             continue
-        records = _read(branch.source, objects, each)
-        for letter in records.dead:
-            dead.add(each.key, letter.line, letter.reason, letter.text)
-        counters["records"] += records.frame.height + len(records.dead)
-        elements = _with_event_time(branch.source, each.key, records, now, dead)
-        _state(stated, plan.producer(branch.source), _watermark(branch.source, elements))
-        for step in (*branch.steps, *plan.map.steps):
-            outcome = step.apply(elements)
-            elements = outcome.frame
-            dead.add_rejected(each.key, records, outcome.rejected)
-        if plan.grouping:
-            outcome = with_inputs(elements, plan.grouping)
-            elements = outcome.frame
-            dead.add_rejected(each.key, records, outcome.rejected)
-        counters["elements"] += elements.height
-        if plan.grouping:
-            combined = combine_elements(elements, plan.grouping, watermark, behind)
-            counters["dropped_late"] += combined.dropped
-            frames.append(combined.partials)
-            late.append(combined.late)
-        else:
-            frames.append(elements.select(name for name in elements.columns if not name.startswith(HIDDEN)))
+        try:
+            file = _file(plan, branch, objects, each, watermark, now, behind)
+        except UnreadableFile as error:
+            # It may show at the file's end: nothing of what came before counts.
+            file = _no_records(each, str(error))
+        except ObjectNotFound as error:
+            # The version that was accepted is gone for good; what replaced it is an input of its own.
+            file = _no_records(each, f"it cannot be read as it was accepted: {error}")
+        found.join(file, plan.grouping)
+        _state(stated, plan.producer(branch.source), _watermark(branch.source, file.highest))
+    counters, dead = found.counters, found.dead
     counters["dead_letters"] = len(dead)
     if plan.grouping:
-        partials = combine(frames, plan.grouping)
-        return MapOutput(partials, None, stated, dict(counters), dead, b"".join(late))
-    counters["rows"] = sum(frame.height for frame in frames)
-    rows = pl.concat(frames) if frames else None
+        partials = combine(found.frames, plan.grouping)
+        return MapOutput(partials, None, stated, dict(counters), dead, b"".join(found.late))
+    counters["rows"] = sum(frame.height for frame in found.frames)
+    rows = pl.concat(found.frames) if found.frames else None
     return MapOutput(None, rows, stated, dict(counters), dead)
 
 
-def _watermark(source: Source, elements: pl.DataFrame) -> int | None:
-    """The watermark that elements give; None if they give none."""
+def _file(
+    plan: Plan, branch: Branch, objects: Objects, each: InputSlice, watermark: int, now: int, behind: int
+) -> _Found:
+    """What one file comes to.
+
+    Raises:
+        UnreadableFile: It cannot be read; its name and bytes alone decide that.
+        ObjectNotFound: It is not there any more as it was accepted.
+    """
+    file, source = _Found(), branch.source
+    parts = _parts(objects, each)
+    for records in read_batches(
+        each.key,
+        parts,
+        source.kind,
+        source.schema,
+        null_values=source.null_values,
+        batch_bytes=BATCH_BYTES,
+    ):
+        left = REJECTED_ONE_BY_ONE - len(file.dead)
+        with finding(max(left, REJECTED_IN_LATER_BATCHES)):
+            _batch(plan, branch, each.key, records, file, (watermark, now, behind))
+    # By line, so that it makes no difference where batches begin.
+    file.dead.entries.sort(key=lambda letter: letter["line"])
+    return file
+
+
+def _batch(
+    plan: Plan, branch: Branch, key: str, records: Records, file: _Found, times: tuple[int, int, int]
+) -> None:
+    """Adds what a batch of a file comes to, given the watermark, the time and the watermark behind."""
+    source, (watermark, now, behind) = branch.source, times
+    for letter in records.dead:
+        file.dead.add(key, letter.line, letter.reason, letter.text)
+    file.counters["records"] += records.frame.height + len(records.dead)
+    elements = _with_event_time(source, key, records, now, file.dead)
+    file.highest = _highest(file.highest, elements)
+    for step in (*branch.steps, *plan.map.steps):
+        outcome = step.apply(elements)
+        elements = outcome.frame
+        file.dead.add_rejected(key, records, outcome.rejected)
+    if plan.grouping:
+        outcome = with_inputs(elements, plan.grouping)
+        elements = outcome.frame
+        file.dead.add_rejected(key, records, outcome.rejected)
+    file.counters["elements"] += elements.height
+    if plan.grouping:
+        combined = combine_elements(elements, plan.grouping, watermark, behind)
+        file.counters["dropped_late"] += combined.dropped
+        file.add(combined.partials, plan.grouping)
+        file.late.append(combined.late)
+    else:
+        file.add(elements.select(name for name in elements.columns if not name.startswith(HIDDEN)), None)
+
+
+def _parts(objects: Objects, each: InputSlice) -> Iterator[bytes]:
+    """An object in parts of `BATCH_BYTES`, all of the version that was accepted."""
+    if each.size <= BATCH_BYTES:
+        yield objects.get(each.key, each.version)
+        return
+    for start in range(0, each.size, BATCH_BYTES):
+        length = min(BATCH_BYTES, each.size - start)
+        yield from objects.get_ranges(each.key, [(start, length)], each.version)
+
+
+def _no_records(each: InputSlice, reason: str) -> _Found:
+    """A file that cannot be read is one dead letter, and counts as one record."""
+    file = _Found(counters=Counter(records=1))
+    file.dead.add(each.key, WHOLE_FILE, reason, "")
+    return file
+
+
+def _highest(before: int | None, elements: pl.DataFrame) -> int | None:
+    """The highest event time, with that of the elements before; None if there is none."""
     highest = elements.get_column(EVENT_TIME).max()
-    return source.watermark.watermark(highest) if isinstance(highest, int) else None
+    if not isinstance(highest, int):
+        return before
+    return highest if before is None else max(before, highest)
+
+
+def _watermark(source: Source, highest: int | None) -> int | None:
+    """The watermark that a highest event time gives; None if it gives none."""
+    return None if highest is None else source.watermark.watermark(highest)
 
 
 def _state(stated: dict[str, int], producer: str, watermark: int | None) -> None:
@@ -144,7 +257,7 @@ def _marks(
             continue
         data = b""
         try:
-            data = objects.get(each.key, each.version)
+            data = _mark(objects, each)
             moment = read_mark(each.key, data, source.watermark, now)
         except ObjectNotFound as error:
             dead.add(each.key, WHOLE_FILE, f"it cannot be read as it was accepted: {error}", "")
@@ -158,13 +271,11 @@ def _marks(
     return marks
 
 
-def _read(source: Source, objects: Objects, each: InputSlice) -> Records:
-    try:
-        data = objects.get(each.key, each.version)
-    except ObjectNotFound as error:
-        # The version that was accepted is gone for good; what replaced it is an input of its own.
-        return unreadable(source.schema, f"it cannot be read as it was accepted: {error}")
-    return read_records(each.key, data, source.kind, source.schema, null_values=source.null_values)
+def _mark(objects: Objects, each: InputSlice) -> bytes:
+    """A mark's content; of what is too large for one just so much that it is seen."""
+    if each.size <= MARK_BYTES:
+        return objects.get(each.key, each.version)
+    return objects.get_ranges(each.key, [(0, MARK_BYTES + 1)], each.version)[0]
 
 
 def _with_event_time(source: Source, key: str, records: Records, now: int, dead: DeadLetters) -> pl.DataFrame:

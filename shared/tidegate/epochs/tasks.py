@@ -235,7 +235,7 @@ class _Attempt:
 
     def _read(self, numbers: "range | tuple[int, ...]") -> MapOutput:
         inputs = [self.record.inputs[number].object for number in numbers]
-        slices = [InputSlice(each.key, each.version) for each in inputs]
+        slices = [InputSlice(each.key, each.version, each.size) for each in inputs]
         return map_epoch(
             self.plan,
             self.stores.input,

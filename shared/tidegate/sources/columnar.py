@@ -7,15 +7,16 @@ are not finite and datetimes outside the years 1 to 9999 make their row a dead l
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from io import BytesIO
 
 import polars as pl
 from polars import selectors
 
-from tidegate.limits import INFLATED_FREELY, ZSTD_RATIO
+from tidegate.limits import BATCH_BYTES, INFLATED_FREELY, ZSTD_RATIO
 from tidegate.sources import iso8601
-from tidegate.sources.parquet_pages import VALUE_BYTES, page_sizes
+from tidegate.sources.parquet_pages import VALUE_BYTES, page_sizes, row_groups
 from tidegate.sources.records import (
     DEAD_LETTER_TEXT_BYTES,
     LINE,
@@ -30,38 +31,76 @@ from tidegate.sources.values import FLOATS, INTEGERS
 _FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError)
 
 
-def read_parquet(data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int) -> Records:
-    """The records of a Parquet file.
+def read_parquet(
+    data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int, batch_bytes: int = BATCH_BYTES
+) -> Iterator[Records]:
+    """The records of a Parquet file, in batches of whole row groups.
 
     Raises:
         UnreadableFile: It is damaged, lacks a column, has one of a type that does not fit, or has more rows
-            than fit into `max_bytes`, more than a file of its size can have, or too many that cannot be read.
+            than fit into `max_bytes`, more than a file of its size can have, or too many of a batch that
+            cannot be read.
     """
     _check_pages(data, max_bytes)
-    _check(data, schema, max_bytes)
+    rows = _check(data, schema, max_bytes)
+    texts = 0
+    for first, count in _spans(data, rows, batch_bytes):
+        try:
+            stored = _read(data, list(schema), first, count, rows)
+        except _FAILURES as error:
+            raise UnreadableFile(f"damaged Parquet: {_first_line(error)}") from None
+        # A text of a page's dictionary may stand in any number of rows.
+        texts += sum(map(_texts_size, stored))
+        _check_size(data, texts, max_bytes)
+        yield _records(stored, first, schema, partial(_row_texts, data, rows))
+
+
+def _spans(data: bytes, rows: int, batch_bytes: int) -> Iterator[tuple[int, int]]:
+    """The first row of each batch and its number of rows."""
     try:
-        stored = pl.read_parquet(BytesIO(data), columns=list(schema), hive_partitioning=False)
-    except _FAILURES as error:
-        raise UnreadableFile(f"damaged Parquet: {_first_line(error)}") from None
-    # A text of a page's dictionary may stand in any number of rows.
-    _check_size(data, sum(map(_texts_size, stored)), max_bytes)
+        groups = row_groups(data)
+    except ValueError as error:
+        raise UnreadableFile(f"damaged Parquet: {error}") from None
+    if sum(count for count, _ in groups) != rows or any(count < 0 for count, _ in groups):
+        # Whatever the footer means by that: Polars reads such a file as it always did.
+        groups = [(rows, 0)]
+    first = count = size = 0
+    for more, taking in groups:
+        if count and size + taking > batch_bytes:
+            yield first, count
+            first, count, size = first + count, 0, 0
+        count, size = count + more, size + taking
+    yield first, count
+
+
+def _read(data: bytes, columns: list[str] | None, first: int, count: int, rows: int) -> pl.DataFrame:
+    """Some rows of the file, and of them these columns."""
+    if count == rows:
+        return pl.read_parquet(BytesIO(data), columns=columns, hive_partitioning=False)
+    lazy = pl.scan_parquet(BytesIO(data), hive_partitioning=False)
+    return (lazy if columns is None else lazy.select(columns)).slice(first, count).collect()
+
+
+def _records(
+    stored: pl.DataFrame,
+    first: int,
+    schema: Mapping[str, pl.DataType],
+    texts: Callable[[Sequence[int]], list[str]],
+) -> Records:
+    """Rows of the file from one row on as records."""
     columns = [_typed(stored[name], dtype) for name, dtype in schema.items()]
-    places = pl.int_range(1, stored.height + 1, dtype=pl.UInt64, eager=True).alias(LINE)
+    places = pl.int_range(first + 1, first + stored.height + 1, dtype=pl.UInt64, eager=True).alias(LINE)
     frame = pl.DataFrame([*columns, places])
     reasons: dict[int, str] = {}
     for typed, name in zip(columns, schema, strict=True):
         check_dead_letters(typed.null_count() - stored[name].null_count())
         for row in (stored[name].is_not_null() & typed.is_null()).arg_true():
             reasons.setdefault(row, f"{name}: the value does not fit into {typed.dtype}")
-
-    def texts(lines: Sequence[int]) -> list[str]:
-        return _row_texts(data, lines)
-
     if not reasons:
         return Records(frame, [], texts)
     bad = sorted(reasons)
     check_dead_letters(len(bad))
-    lines = [row + 1 for row in bad]
+    lines = [first + row + 1 for row in bad]
     dead = [
         DeadLetter(line, reasons[row], text) for line, row, text in zip(lines, bad, texts(lines), strict=True)
     ]
@@ -93,7 +132,8 @@ def _check_size(data: bytes, size: int, max_bytes: int) -> None:
         )
 
 
-def _check(data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int) -> None:
+def _check(data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int) -> int:
+    """The number of rows, if the columns are there and fit."""
     try:
         found = pl.read_parquet_schema(BytesIO(data))
         rows = pl.scan_parquet(BytesIO(data), hive_partitioning=False).select(pl.len()).collect().item()
@@ -105,6 +145,7 @@ def _check(data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int) -> No
         if not _lossless(found[name], dtype):
             raise UnreadableFile(f"{name}: the file has {found[name]}, which is not always a {dtype}")
     _check_size(data, rows * len(schema) * VALUE_BYTES, max_bytes)
+    return int(rows)
 
 
 def _texts_size(column: pl.Series) -> int:
@@ -159,10 +200,11 @@ def _moments(column: pl.Series, unit: str) -> pl.Series:
     return moments.set(~fitting, None) * factor
 
 
-def _row_texts(data: bytes, lines: Sequence[int]) -> list[str]:
+def _row_texts(data: bytes, height: int, lines: Sequence[int]) -> list[str]:
+    first = min(lines)
     try:
-        rows = pl.read_parquet(BytesIO(data), hive_partitioning=False)
-        rows = rows[[line - 1 for line in lines]]
+        rows = _read(data, None, first - 1, max(lines) - first + 1, height)
+        rows = rows[[line - first for line in lines]]
         # Cut here, as one long text of a page's dictionary may stand in all of these rows.
         longest = min(DEAD_LETTER_TEXT_BYTES, INFLATED_FREELY // (len(lines) * rows.width) + 20)
         rows = rows.with_columns((selectors.categorical() | selectors.enum()).cast(pl.String)).with_columns(

@@ -2,7 +2,7 @@
 
 import sys
 import zlib
-from io import BytesIO
+from collections.abc import Iterable, Iterator
 
 from tidegate.limits import GZIP_RATIO, INFLATED_FREELY, ZSTD_RATIO
 from tidegate.sources.records import UnreadableFile
@@ -22,35 +22,35 @@ _WINDOW = 1 << 12
 _CHUNK = 1 << 20
 
 
-def decompress(name: str, data: bytes, max_bytes: int) -> bytes:
-    """The content of a file, uncompressed.
+def inflated(name: str, parts: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
+    """The content of a file, uncompressed, in parts as they come.
 
     Args:
         name: The file's name or key; only its suffix matters.
-        data: The file as it is stored.
+        parts: The file as it is stored, in order.
         max_bytes: The content at most; a small file can otherwise fill any memory.
 
     Raises:
         UnreadableFile: The file is damaged, cut off, followed by something else, larger than `max_bytes`,
-            a bomb (see `GZIP_RATIO`), or its first bytes say another compression than its name.
+            a bomb (see `GZIP_RATIO`), or its first bytes say another compression than its name. What came
+            before is then to be forgotten.
     """
-    lowered = name.lower()
+    stored, lowered = _Stored(parts), name.lower()
+    start = stored.window()
     if lowered.endswith(".gz"):
-        if not data.startswith(GZIP):
+        if not start.startswith(GZIP):
             raise UnreadableFile("the name says gzip, the first bytes do not")
-        return _gunzip(data, max_bytes)
+        return _gunzip(stored, _Limits(max_bytes, GZIP_RATIO))
     if lowered.endswith(".zst"):
-        if not data.startswith((ZSTD, *_ZSTD_SKIPPABLE)):
+        if not start.startswith((ZSTD, *_ZSTD_SKIPPABLE)):
             raise UnreadableFile("the name says Zstandard, the first bytes do not")
-        return _unzstd(data, max_bytes)
+        return _unzstd(stored, _Limits(max_bytes, ZSTD_RATIO))
     # Neither can begin a file of text or Parquet, so this is a wrong name and not a coincidence.
-    if data.startswith(GZIP):
+    if start.startswith(GZIP):
         raise UnreadableFile("the file is gzip: its name must end with .gz")
-    if data.startswith(ZSTD):
+    if start.startswith(ZSTD):
         raise UnreadableFile("the file is Zstandard: its name must end with .zst")
-    if len(data) > max_bytes:
-        raise _too_large(max_bytes)
-    return data
+    return _plain(stored, _Limits(max_bytes, 1))
 
 
 def looks_compressed(data: bytes) -> bool:
@@ -58,48 +58,76 @@ def looks_compressed(data: bytes) -> bool:
     return data.startswith((GZIP, ZSTD, *_ZLIB))
 
 
-class _Content:
+class _Stored:
+    """A file as it is stored, read in windows."""
+
+    def __init__(self, parts: Iterable[bytes]) -> None:
+        self._parts = iter(parts)
+        self._part = b""
+        self._place = 0
+        self.read = 0
+
+    def window(self) -> bytes:
+        """The next bytes; fewer than a window only at the end."""
+        while len(self._part) - self._place < _WINDOW:
+            more = next(self._parts, None)
+            if more is None:
+                break
+            rest = self._part[self._place :]
+            self._part, self._place = rest + more if rest else more, 0
+        return self._part[self._place : self._place + _WINDOW]
+
+    def take(self, count: int) -> None:
+        """Goes on behind so many bytes of the window, or back by as many as were taken of the last one."""
+        self._place += count
+        self.read += count
+
+    def rest(self) -> Iterator[bytes]:
+        """All that is left, in parts."""
+        yield self._part[self._place :] if self._place else self._part
+        yield from self._parts
+
+
+class _Limits:
     """What a file has inflated to so far, held to the limits with every chunk."""
 
     def __init__(self, max_bytes: int, ratio: int) -> None:
         self._max_bytes = max_bytes
         self._ratio = ratio
-        # Its buffer becomes the result without another copy.
-        self._buffer = BytesIO()
+        self._size = 0
 
-    def add(self, chunk: bytes, read: int) -> None:
-        """Takes a chunk, once so many bytes of the file are read.
+    def check(self, chunk: bytes, read: int) -> bytes:
+        """The same chunk, once so many bytes of the file are read.
 
         Raises:
             UnreadableFile: The content is too large, or too large for these bytes.
         """
-        self._buffer.write(chunk)
-        size = self._buffer.tell()
-        if size > self._max_bytes:
-            raise _too_large(self._max_bytes)
-        if size > max(INFLATED_FREELY, self._ratio * read):
+        self._size += len(chunk)
+        if self._size > self._max_bytes:
+            raise UnreadableFile(f"the file has more than {self._max_bytes:,} bytes of content")
+        if self._size > max(INFLATED_FREELY, self._ratio * read):
             raise UnreadableFile(
                 f"a compression bomb: its first {read:,} bytes give more than {self._ratio:,} times as many; "
                 f"compress the file less, or write it in parts of at most {INFLATED_FREELY:,} bytes"
             )
-
-    def whole(self) -> bytes:
-        """All of it."""
-        return self._buffer.getvalue()
+        return chunk
 
 
-def _gunzip(data: bytes, max_bytes: int) -> bytes:
-    content = _Content(max_bytes, GZIP_RATIO)
-    position = 0
-    while position < len(data):
-        if not data.startswith(GZIP, position):
-            # gzip itself ignores zeros after the last member, which tapes and block devices leave.
-            if not data[position:].strip(b"\0"):
-                break
-            raise UnreadableFile("damaged gzip: something else follows the compressed data")
+def _plain(stored: _Stored, limits: _Limits) -> Iterator[bytes]:
+    read = 0
+    for part in stored.rest():
+        read += len(part)
+        yield limits.check(part, read)
+
+
+def _gunzip(stored: _Stored, limits: _Limits) -> Iterator[bytes]:
+    while start := stored.window():
+        if not start.startswith(GZIP):
+            _only_zeros(stored)
+            return
         member = zlib.decompressobj(wbits=31)
         while not member.eof:
-            window = data[position : position + _WINDOW]
+            window = stored.window()
             try:
                 piece = member.decompress(window, _CHUNK)
             except zlib.error as error:
@@ -107,31 +135,31 @@ def _gunzip(data: bytes, max_bytes: int) -> bytes:
             if not window and not piece and not member.eof:
                 raise UnreadableFile("damaged gzip: the file is cut off")
             # At a member's end zlib may give the rest of the window as both of them.
-            position += len(window) - len(member.unused_data if member.eof else member.unconsumed_tail)
-            content.add(piece, position)
-    return content.whole()
+            stored.take(len(window) - len(member.unused_data if member.eof else member.unconsumed_tail))
+            yield limits.check(piece, stored.read)
 
 
-def _unzstd(data: bytes, max_bytes: int) -> bytes:
-    content = _Content(max_bytes, ZSTD_RATIO)
-    position = 0
-    while position < len(data):
-        if not data.startswith((ZSTD, *_ZSTD_SKIPPABLE), position):
+def _only_zeros(stored: _Stored) -> None:
+    """Goes to the end: gzip ignores zeros after the last member, which tapes and block devices leave."""
+    while window := stored.window():
+        if window.strip(b"\0"):
+            raise UnreadableFile("damaged gzip: something else follows the compressed data")
+        stored.take(len(window))
+
+
+def _unzstd(stored: _Stored, limits: _Limits) -> Iterator[bytes]:
+    while start := stored.window():
+        if not start.startswith((ZSTD, *_ZSTD_SKIPPABLE)):
             raise UnreadableFile("damaged Zstandard: something else follows the compressed data")
         frame = zstd.ZstdDecompressor()
         while not frame.eof:
-            window = data[position : position + _WINDOW] if frame.needs_input else b""
+            window = stored.window() if frame.needs_input else b""
             if frame.needs_input and not window:
                 raise UnreadableFile("damaged Zstandard: the file is cut off")
             try:
                 piece = frame.decompress(window, _CHUNK)
             except zstd.ZstdError as error:
                 raise UnreadableFile(f"damaged Zstandard: {error}") from None
-            position += len(window)
-            content.add(piece, position)
-        position -= len(frame.unused_data)
-    return content.whole()
-
-
-def _too_large(max_bytes: int) -> UnreadableFile:
-    return UnreadableFile(f"the file has more than {max_bytes:,} bytes of content")
+            stored.take(len(window))
+            yield limits.check(piece, stored.read)
+        stored.take(-len(frame.unused_data))

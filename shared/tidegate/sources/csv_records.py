@@ -5,6 +5,7 @@ Bytes that are no UTF-8 come out as lone surrogates, which UTF-8 cannot have.
 
 import csv
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from typing import NamedTuple
 
@@ -58,21 +59,59 @@ class Lines:
         return readable(raw.removesuffix(b"\n").removesuffix(b"\r"))
 
 
+@dataclass
+class Rereading:
+    """How many bytes of a file may be read again because of wrong quotes: never more than a few times it.
+
+    Attributes:
+        allowed: The bytes that are left: some to begin with, and as many as were passed for good.
+    """
+
+    allowed: int = 4 * RECORD_BYTES
+
+    def allows(self, size: int) -> bool:
+        """Takes so many bytes, if they are left."""
+        if size > self.allowed:
+            return False
+        self.allowed -= size
+        return True
+
+
+def counted(line: bytes) -> int:
+    """What a line counts, also where the rest of a longer one is not here any more."""
+    return min(len(line), RECORD_BYTES + 2)
+
+
 class Fields(Iterator[Record]):
     """The records from one line on; blank lines are left out.
 
     A record whose quotes are wrong is its first line alone, and reading goes on behind that line. So that
-    this takes linear time on any file, it reads only as many lines again as the file has; after that a bad
+    this takes linear time on any file, it reads only so many bytes again (`Rereading`); after that a bad
     record is all the lines that it seemed to have, each of them a bad record.
+
+    Args:
+        lines: The lines.
+        start: The index of the first one to read.
+        rereading: What of the file may be read again.
+        more: Whether more lines follow than there are here. Reading then ends before a record that the last
+            line does not finish.
+
+    Attributes:
+        end: The index behind the last line that was read for good.
     """
 
-    def __init__(self, lines: Lines, start: int = 0) -> None:
+    def __init__(
+        self, lines: Lines, start: int = 0, rereading: Rereading | None = None, *, more: bool = False
+    ) -> None:
         self._lines = lines
         self._position = start
-        self._again = lines.count
+        self._rereading = rereading or Rereading()
+        self._more = more
+        self._ran_out = False
         self._size = 0
         self._lost: range = range(0)
         self._reader = csv.reader(_Source(self), strict=True)
+        self.end = start
 
     def __next__(self) -> Record:
         """The next record."""
@@ -84,28 +123,35 @@ class Fields(Iterator[Record]):
             try:
                 fields = next(self._reader)
             except csv.Error as error:
+                if self._more and self._ran_out:
+                    raise StopIteration from None
                 return self._bad(start, error)
+            self.end = self._position
+            self._rereading.allowed += self._size
             if fields:
                 return Record(start, self._position, fields, "")
 
     def next_line(self) -> str:
         """The next line for the reader."""
         if self._position >= self._lines.count:
+            self._ran_out = True
             raise StopIteration
         line = self._lines.line(self._position)
         self._position += 1
-        self._size += len(line)
+        self._size += counted(line)
         if self._size - line.endswith(b"\n") > RECORD_BYTES:
             raise _TooLong(TOO_LONG)
         return line.decode("utf-8", "surrogateescape")
 
     def _bad(self, start: int, error: csv.Error) -> Record:
-        more = self._position - start - 1
-        if more <= self._again:
-            self._again -= more
-            self._position = start + 1
+        first = counted(self._lines.line(start))
+        self._rereading.allowed += first
+        if self._rereading.allows(self._size - first):
+            self._position, self._ran_out = start + 1, False
         else:
+            self._rereading.allowed += self._size - first
             self._lost = range(start + 1, self._position)
+        self.end = self._position
         reason = str(error) if isinstance(error, _TooLong) else f"no CSV: {error}"
         return Record(start, start + 1, [], reason)
 

@@ -14,14 +14,16 @@ The rules:
 Fields are found first (`fields.py`); then columns are converted whole, and what is left over value by value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 import polars as pl
 
 from tidegate.sources import iso8601
+from tidegate.sources.content import Content
 from tidegate.sources.csv_records import Fields, Lines
 from tidegate.sources.fields import FieldReader, is_encodable
-from tidegate.sources.pieces import Piece
+from tidegate.sources.pieces import Piece, Result
 from tidegate.sources.records import (
     BYTE_ORDER_MARK,
     LINE,
@@ -47,34 +49,58 @@ MAX_HEADER_BYTES = 1024 * 1024
 """The header, with any blank lines before it, is shorter than this."""
 
 
-def read_csv(data: bytes, schema: Mapping[str, pl.DataType], null_values: Sequence[str] = ()) -> Records:
-    """The records of an uncompressed CSV file.
+def read_csv(
+    content: Content, schema: Mapping[str, pl.DataType], null_values: Sequence[str] = ()
+) -> Iterator[Records]:
+    """The records of CSV, batch by batch.
 
     Raises:
         UnreadableFile: There is no header, it lacks a column of the schema or has it twice, or too many of
-            the records cannot be read.
+            the records of a batch cannot be read.
     """
-    content = data.removeprefix(BYTE_ORDER_MARK)
-    header, body = _header(content)
+    if content.start(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK:
+        content.skip(BYTE_ORDER_MARK)
+    header = _header(content)
     _check_header(header, schema)
-    frame, dead = FieldReader(len(header), [(name, header.index(name)) for name in schema]).read(body)
-    lines = Lines(content)
+    fields = FieldReader(len(header), [(name, header.index(name)) for name in schema])
+    rest = Piece(b"", 1)
+    for batch in content.batches():
+        piece = Piece(rest.data + batch.data, rest.first_line) if rest.data else batch
+        result, rest = fields.read(piece, more=True)
+        yield _records(piece, result, schema, null_values)
+    if rest.data:
+        result, _ = fields.read(rest)
+        yield _records(rest, result, schema, null_values)
+
+
+def _records(
+    piece: Piece, result: Result, schema: Mapping[str, pl.DataType], null_values: Sequence[str]
+) -> Records:
+    """The records of a piece in the types of the schema."""
+    frame, dead = result
     typed, reasons = _typed(frame, schema, null_values)
     check_dead_letters(len(dead) + len(reasons))
-    if reasons:
-        bad = pl.Series(sorted(reasons), dtype=pl.UInt32)
-        places = frame[LINE].gather(bad).to_list()
-        texts = lines.texts(places)
-        dead += [
-            DeadLetter(line, reasons[row], text) for line, row, text in zip(places, bad, texts, strict=True)
-        ]
-        typed = typed.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(bad.implode()))
-    return Records(typed, sorted(dead, key=lambda letter: letter.line), lines.texts)
+    texts = partial(_texts, piece)
+    if not reasons:
+        return Records(typed, dead, texts)
+    bad = pl.Series(sorted(reasons), dtype=pl.UInt32)
+    places = frame[LINE].gather(bad).to_list()
+    dead += [
+        DeadLetter(line, reasons[row], text)
+        for line, row, text in zip(places, bad, texts(places), strict=True)
+    ]
+    good = typed.filter(~pl.int_range(pl.len(), dtype=pl.UInt32).is_in(bad.implode()))
+    return Records(good, sorted(dead, key=lambda letter: letter.line), texts)
 
 
-def _header(content: bytes) -> tuple[list[str], Piece]:
-    """The names, and what follows the header."""
-    lines = Lines(content[:MAX_HEADER_BYTES])
+def _texts(piece: Piece, lines: Sequence[int]) -> list[str]:
+    """The records that start at these lines."""
+    return Lines(piece.data, piece.first_line).texts(lines)
+
+
+def _header(content: Content) -> list[str]:
+    """The names, which are then taken from the content."""
+    lines = Lines(content.start(MAX_HEADER_BYTES))
     record = next(Fields(lines), None)
     if record is None:
         raise UnreadableFile("the file is empty, without even a header")
@@ -83,7 +109,8 @@ def _header(content: bytes) -> tuple[list[str], Piece]:
     end = lines.offset(record.end)
     if end == MAX_HEADER_BYTES:
         raise UnreadableFile(f"the header has more than {MAX_HEADER_BYTES:,} bytes")
-    return record.fields, Piece(content[end:], record.end + 1)
+    content.skip(content.start(end))
+    return record.fields
 
 
 def _check_header(header: list[str], schema: Mapping[str, pl.DataType]) -> None:

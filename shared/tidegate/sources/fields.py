@@ -5,13 +5,13 @@ gets only pieces in which every line is a whole record of the right number of fi
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 
 import polars as pl
 
 from tidegate.sources.compression import looks_compressed
-from tidegate.sources.csv_records import Fields, Lines, Record
+from tidegate.sources.csv_records import Fields, Lines, Record, Rereading, counted
 from tidegate.sources.pieces import Piece, Result, has_long_line, read_pieces
 from tidegate.sources.records import BYTE_ORDER_MARK, LINE, DeadLetter, check_dead_letters
 
@@ -31,30 +31,48 @@ class FieldReader:
     Attributes:
         width: The fields of every record.
         columns: The name and the position of each column to read.
+        rereading: What of the file may be read again.
     """
 
     width: int
     columns: Sequence[tuple[str, int]]
+    rereading: Rereading = field(default_factory=Rereading)
 
-    def read(self, piece: Piece) -> Result:
+    def read(self, piece: Piece, *, more: bool = False) -> tuple[Result, Piece]:
         """The columns as texts, where an empty one may be null, and the records without the right fields.
+
+        Args:
+            piece: Some lines, the first of which begins a record.
+            more: Whether other lines follow, which may finish a record that begins in these.
+
+        Returns:
+            The records, and what is left: the lines of a record that is not finished.
 
         Raises:
             UnreadableFile: Too many records have not the right fields.
         """
         if b'"' not in piece.data:
-            return read_pieces(piece, self._fast, self._slow)
+            result = read_pieces(piece, self._fast, lambda part: self._slow(part)[0])
+            passed = sum(map(counted, BytesIO(piece.data))) if has_long_line(piece.data) else len(piece.data)
         # A quoted field may hold line ends, so only reading from the start tells where records begin.
-        return self._fast(piece) or self._slow(piece)
+        elif (found := self._fast(piece)) is not None:
+            result, passed = found, len(piece.data)
+        else:
+            return self._slow(piece, self.rereading, more=more)
+        self.rereading.allowed += passed
+        return result, Piece(b"", piece.first_line)
 
-    def _slow(self, piece: Piece) -> Result:
+    def _slow(
+        self, piece: Piece, rereading: Rereading | None = None, *, more: bool = False
+    ) -> tuple[Result, Piece]:
         lines = Lines(piece.data, piece.first_line)
         valid = _is_utf8(piece.data)
         frames: list[pl.DataFrame] = []
         rows: list[list[str]] = []
         places: list[int] = []
         dead: list[DeadLetter] = []
-        for record in Fields(lines):
+        fields = Fields(lines, rereading=rereading, more=more)
+        for record in fields:
             problem = record.reason or self._problem(record, valid)
             line = piece.first_line + record.start
             if problem:
@@ -66,7 +84,9 @@ class FieldReader:
             if len(rows) == _TOGETHER:
                 frames.append(self._frame(rows, places))
                 rows, places = [], []
-        return pl.concat([*frames, self._frame(rows, places)]), dead
+        left = piece.data[lines.offset(fields.end) :] if more else b""
+        frame = pl.concat([*frames, self._frame(rows, places)])
+        return (frame, dead), Piece(left, piece.first_line + fields.end)
 
     def _frame(self, rows: list[list[str]], places: list[int]) -> pl.DataFrame:
         columns = [

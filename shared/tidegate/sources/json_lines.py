@@ -15,7 +15,8 @@ characters), and deeper nesting.
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from io import BytesIO
 
 import polars as pl
@@ -23,6 +24,7 @@ import polars as pl
 from tidegate.limits import RECORD_BYTES
 from tidegate.sources import iso8601
 from tidegate.sources.compression import looks_compressed
+from tidegate.sources.content import Content
 from tidegate.sources.pieces import Piece, Result, has_long_line, lines_at, read_pieces
 from tidegate.sources.records import (
     BYTE_ORDER_MARK,
@@ -52,22 +54,26 @@ _PROBED_LINES = 100
 _REFUSALS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
-def read_json_lines(data: bytes, schema: Mapping[str, pl.DataType]) -> Records:
-    """The records of an uncompressed NDJSON file.
+def read_json_lines(content: Content, schema: Mapping[str, pl.DataType]) -> Iterator[Records]:
+    """The records of NDJSON, batch by batch.
 
     Raises:
-        UnreadableFile: Too many of the lines cannot be read.
+        UnreadableFile: Too many of the lines of a batch cannot be read.
     """
-    content = data.removeprefix(BYTE_ORDER_MARK)
+    if content.start(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK:
+        content.skip(BYTE_ORDER_MARK)
     slow = _SlowReader(schema)
-    frame, dead = read_pieces(Piece(content, 1), lambda piece: _fast(piece, schema, slow), slow.read)
+    for piece in content.batches():
+        frame, dead = read_pieces(piece, lambda part: _fast(part, schema, slow), slow.read)
+        yield Records(frame, dead, partial(_texts, piece))
 
-    def texts(lines: Sequence[int]) -> list[str]:
-        wanted = sorted(set(lines))
-        found = dict(zip(wanted, lines_at(content, wanted), strict=True))
-        return [readable(found[line].removesuffix(b"\r")) for line in lines]
 
-    return Records(frame, dead, texts)
+def _texts(piece: Piece, lines: Sequence[int]) -> list[str]:
+    """The records that start at these lines."""
+    wanted = sorted(set(lines))
+    raws = lines_at(piece.data, [line - piece.first_line + 1 for line in wanted])
+    found = dict(zip(wanted, raws, strict=True))
+    return [readable(found[line].removesuffix(b"\r")) for line in lines]
 
 
 class _SlowReader:

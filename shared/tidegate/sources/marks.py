@@ -45,7 +45,7 @@ def read_mark(key: str, data: bytes, policy: WatermarkPolicy, now: int) -> int:
     if producers and producer not in producers:
         raise ValueError(f"the source declares no producer {producer!r}; it has {', '.join(producers)}")
     if len(data) > MARK_BYTES:
-        raise ValueError(f"a mark has at most {MARK_BYTES:,} bytes, and this has {len(data):,}")
+        raise ValueError(f"a mark has at most {MARK_BYTES:,} bytes, and this has more")
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):

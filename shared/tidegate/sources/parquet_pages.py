@@ -31,16 +31,31 @@ def page_sizes(data: bytes) -> Iterator[int]:
     Raises:
         ValueError: The file is damaged.
     """
-    length = int.from_bytes(data[-8:-4], "little")
-    if len(data) < 12 or data[-4:] != _MAGIC or length > len(data) - 12:
-        raise ValueError("it has no footer")
     try:
-        footer = _Thrift(data, len(data) - 8 - length).struct()
-        for group in footer[4]:
+        for group in _footer(data)[4]:
             for column in group[1]:
                 yield from _pages_of(data, column[3])
     except _UNFIT:
         raise ValueError("its footer or the header of a page cannot be read") from None
+
+
+def row_groups(data: bytes) -> list[tuple[int, int]]:
+    """The rows of each row group, and the bytes that they take before compression.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
+    try:
+        return [(int(group[3]), int(group[2])) for group in _footer(data)[4]]
+    except _UNFIT:
+        raise ValueError("its footer cannot be read") from None
+
+
+def _footer(data: bytes) -> Fields:
+    length = int.from_bytes(data[-8:-4], "little")
+    if len(data) < 12 or data[-4:] != _MAGIC or length > len(data) - 12:
+        raise ValueError("it has no footer")
+    return _Thrift(data, len(data) - 8 - length).struct()
 
 
 def _pages_of(data: bytes, column: Fields) -> Iterator[int]:

@@ -1,6 +1,6 @@
 """What a reader gives: the records of one file as a frame, and a dead letter for each it could not read."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -44,9 +44,9 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The records of one file.
+    """The records of one file, or of a batch of its lines.
 
-    `frame.height + len(dead)` is the number of records in the file; blank lines are no records.
+    `frame.height + len(dead)` is the number of records in it; blank lines are no records.
 
     Attributes:
         frame: The columns of the schema in its order, then `LINE` (UInt64), ascending.
@@ -112,6 +112,20 @@ def unreadable(schema: Mapping[str, pl.DataType], reason: str) -> Records:
     """The records of a file that cannot be read at all: none, and one dead letter."""
     letter = DeadLetter(WHOLE_FILE, shortened(reason), "")
     return Records(empty_frame(schema), [letter], lambda lines: [""] * len(lines))
+
+
+def together(schema: Mapping[str, pl.DataType], batches: Iterable[Records]) -> Records:
+    """The records of batches of one file as one."""
+    found = list(batches)
+    if len(found) == 1:
+        return found[0]
+
+    def texts(lines: Sequence[int]) -> list[str]:
+        places = {line: batch for batch in found for line in batch.frame[LINE]}
+        return [text for line in lines for text in places[line].texts([line])]
+
+    frame = pl.concat([batch.frame for batch in found]) if found else empty_frame(schema)
+    return Records(frame, [letter for batch in found for letter in batch.dead], texts)
 
 
 def shortened(reason: str) -> str:

@@ -37,10 +37,12 @@ class CachedObjects:
         """See `Objects.get`."""
         return self._objects.get(key, version)
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def get_ranges(
+        self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
+    ) -> list[bytes]:
         """See `Objects.get_ranges`."""
-        if not self._keeps(key):
-            return self._objects.get_ranges(key, ranges)
+        if version is not None or not self._keeps(key):
+            return self._objects.get_ranges(key, ranges, version)
         found = {each: self._find(key, each) for each in ranges}
         missing = [each for each, data in found.items() if data is None]
         if missing:

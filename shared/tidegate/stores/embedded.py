@@ -5,11 +5,12 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from threading import RLock
-from typing import Literal
+from typing import Literal, TypeVar
 
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
@@ -23,6 +24,8 @@ _UNFINISHED = re.compile(r".+#\d+")
 
 _FULL = ("SQLITE_FULL", "SQLITE_IOERR_SHMSIZE")
 """What SQLite says when the disk is full: of the file, and of the index of its write-ahead log."""
+
+T = TypeVar("T")
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
@@ -43,13 +46,16 @@ class LocalObjects:
 
     def get(self, key: str, version: str | None = None) -> bytes:
         """See `Objects.get`."""
+        return self._read(key, version, BufferedReader.read)
+
+    def _read(self, key: str, version: str | None, read: Callable[[BufferedReader], T]) -> T:
+        """What is read of a file, which must have this version before and after."""
         path = self._path(key)
         try:
-            if version is None:
-                return path.read_bytes()
-            found = _version(path.stat())
-            data = path.read_bytes()
-            changed_meanwhile = _version(path.stat()) != found
+            found = None if version is None else _version(path.stat())
+            with path.open("rb") as file:
+                data = read(file)
+            changed_meanwhile = version is not None and _version(path.stat()) != found
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             raise ObjectNotFound(f"there is no file {path}") from None
         except OSError as error:
@@ -58,8 +64,12 @@ class LocalObjects:
             raise ObjectNotFound(f"the file {path} was changed (its version was {version}, and is {found})")
         return data
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def get_ranges(
+        self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
+    ) -> list[bytes]:
         """See `Objects.get_ranges`."""
+        if version is not None:
+            return self._read(key, version, lambda file: [_part(file, *each) for each in ranges])
         path = self._path(key)
         starts, lengths = [offset for offset, _ in ranges], [length for _, length in ranges]
         try:
@@ -298,6 +308,11 @@ def _failed(path: Path, doing: str, error: BaseError | OSError) -> TidegateError
     if isinstance(error, OSError) and error.strerror:
         reason = error.strerror
     return TidegateError(f"{path} cannot be {doing}: {reason}; mend that and run again")
+
+
+def _part(file: BufferedReader, offset: int, length: int) -> bytes:
+    file.seek(offset)
+    return file.read(length)
 
 
 def _version(status: os.stat_result) -> str:

@@ -26,9 +26,11 @@ class MemoryObjects:
             )
         return data
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def get_ranges(
+        self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
+    ) -> list[bytes]:
         """See `Objects.get_ranges`."""
-        data = self.get(key)
+        data = self.get(key, version)
         return [data[offset : offset + length] for offset, length in ranges]
 
     def put(self, key: str, data: bytes) -> None:

@@ -44,11 +44,18 @@ class Objects(Protocol):
         """
         ...
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def get_ranges(
+        self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
+    ) -> list[bytes]:
         """Parts of an object, each given as offset and length (at least 1).
 
+        Args:
+            key: Its name.
+            ranges: The parts, which lie inside of it.
+            version: If given, each part is one of this version.
+
         Raises:
-            ObjectNotFound: There is none.
+            ObjectNotFound: There is none, or not in this version any more.
         """
         ...
 

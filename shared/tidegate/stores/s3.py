@@ -32,9 +32,9 @@ class S3Objects:
 
     def get(self, key: str, version: str | None = None) -> bytes:
         """See `Objects.get`; the version is an S3 version id, or an ETag in quotes."""
-        options: GetOptions = {}
-        if version is not None:
-            options = {"if_match": version} if version.startswith('"') else {"version": version}
+        return self._get(key, version, _of(version))
+
+    def _get(self, key: str, version: str | None, options: "GetOptions") -> bytes:
         with self._reached(key, "read"):
             if key != key.strip("/"):
                 raise ValueError("obstore drops a slash at its ends, and would read another object")
@@ -46,14 +46,24 @@ class S3Objects:
                     + (f" of version {version}" if version else "")
                 ) from None
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def get_ranges(
+        self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
+    ) -> list[bytes]:
         """See `Objects.get_ranges`."""
+        if version is not None:
+            return [self._part(key, version, *each) for each in ranges]
         starts, lengths = [offset for offset, _ in ranges], [length for _, length in ranges]
         with self._reached(key, "read"):
             try:
                 return [bytes(part) for part in self._store.get_ranges(key, starts=starts, lengths=lengths)]
             except (FileNotFoundError, NotFoundError):
                 raise ObjectNotFound(f"there is no object s3://{self._bucket}/{key}") from None
+
+    def _part(self, key: str, version: str, offset: int, length: int) -> bytes:
+        # obstore's own call for ranges takes no version.
+        options = _of(version)
+        options["range"] = (offset, offset + length)
+        return self._get(key, version, options)
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""
@@ -119,3 +129,10 @@ class S3Objects:
                 f"s3://{self._bucket}/{key} cannot be {doing}: {reason}; check the bucket, the rights on it "
                 "and the network, and run it again"
             ) from None
+
+
+def _of(version: str | None) -> "GetOptions":
+    """How obstore is asked for a version."""
+    if version is None:
+        return {}
+    return {"if_match": version} if version.startswith('"') else {"version": version}

@@ -75,10 +75,12 @@ class FaultyObjects:
         self._reaches("get", key)
         return self._objects.get(key, version)
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def get_ranges(
+        self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
+    ) -> list[bytes]:
         """See `Objects.get_ranges`."""
         self._reaches("get_ranges", key)
-        return self._objects.get_ranges(key, ranges)
+        return self._objects.get_ranges(key, ranges, version)
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`; done twice if its outcome stays unknown."""

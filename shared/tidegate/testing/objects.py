@@ -126,6 +126,24 @@ class ObjectsConformance:
             bytes(range(10, 15)),
         ]
 
+    def test_get_ranges_of_the_listed_version(self, objects: Objects) -> None:
+        objects.put("folder/a", b"0123456789")
+        (info,) = objects.list("folder")
+        assert objects.get_ranges("folder/a", [(8, 2), (0, 3)], info.version) == [b"89", b"012"]
+
+    def test_get_ranges_of_a_version_that_was_replaced(self, objects: Objects) -> None:
+        objects.put("folder/a", b"0123456789")
+        (before,) = objects.list("folder")
+        assert objects.get_ranges("folder/a", [(0, 5)], before.version) == [b"01234"]
+        objects.put("folder/a", b"abcdefghijk")
+        (after,) = objects.list("folder")
+        with pytest.raises(ObjectNotFound, match="folder/a"):
+            objects.get_ranges("folder/a", [(5, 5)], before.version)
+        assert objects.get_ranges("folder/a", [(5, 5)], after.version) == [b"fghij"]
+        objects.delete(["folder/a"])
+        with pytest.raises(ObjectNotFound):
+            objects.get_ranges("folder/a", [(5, 5)], after.version)
+
     def test_get_ranges_of_none(self, objects: Objects) -> None:
         objects.put("folder/a", b"abc")
         assert objects.get_ranges("folder/a", []) == []
@@ -236,6 +254,7 @@ class ObjectsConformance:
         (info,) = objects.list("folder")
         assert objects.get(key, info.version) == b"third"
         assert objects.get_ranges(key, [(1, 2)]) == [b"hi"]
+        assert objects.get_ranges(key, [(1, 2)], info.version) == [b"hi"]
         objects.delete([key])
         assert list(objects.list("folder")) == []
 

@@ -49,9 +49,11 @@ class Archive:
                 return each.data
         raise ObjectNotFound(f"there never was an object {key!r}")
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def get_ranges(
+        self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
+    ) -> list[bytes]:
         """See `Objects.get_ranges`."""
-        return [self.get(key)[offset : offset + length] for offset, length in ranges]
+        return [self.get(key, version)[offset : offset + length] for offset, length in ranges]
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""

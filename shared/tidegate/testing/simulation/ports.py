@@ -193,28 +193,29 @@ class SimulatedObjects:
 
     def get(self, key: str, version: str | None = None) -> bytes:
         """See `Objects.get`."""
+        return self._call(
+            "get" if version is None else "get_version", key, lambda: self._content(key, version)
+        )
 
-        def effect() -> bytes:
-            if version is None:
-                found = self._bucket.current.get(key)
-            else:
-                found = next((e for e in self._bucket.history.get(key, ()) if e.version == version), None)
-            if found is None:
-                raise ObjectNotFound(f"there is no object {key!r}")
-            return found.data
+    def _content(self, key: str, version: str | None) -> bytes:
+        if version is None:
+            found = self._bucket.current.get(key)
+        else:
+            found = next((e for e in self._bucket.history.get(key, ()) if e.version == version), None)
+        if found is None:
+            raise ObjectNotFound(f"there is no object {key!r}")
+        return found.data
 
-        return self._call("get" if version is None else "get_version", key, effect)
-
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def get_ranges(
+        self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
+    ) -> list[bytes]:
         """See `Objects.get_ranges`."""
 
         def effect() -> list[bytes]:
-            if key not in self._bucket.current:
-                raise ObjectNotFound(f"there is no object {key!r}")
-            data = self._bucket.current[key].data
+            data = self._content(key, version)
             return [data[offset : offset + length] for offset, length in ranges]
 
-        return self._call("get_ranges", key, effect)
+        return self._call("get_ranges" if version is None else "get_version", key, effect)
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""

@@ -1,0 +1,58 @@
+"""`python -m bench.memory`: the peak memory of one epoch over one file, as the file grows.
+
+Each run is a fresh process with one file of JSON lines, plain or gzip, start-up included. What a task holds
+is bounded if the peak does not grow with the file.
+"""
+
+import argparse
+import gzip
+import shutil
+import sys
+from pathlib import Path
+
+from bench.__main__ import measure
+from bench.events import write_events
+
+FOLDER = Path(".bench/memory")
+BLOCK = 500_000
+"""Events of the block that a file repeats, so that keys and windows stay as many."""
+
+
+def write_file(folder: Path, megabytes: int, *, packed: bool) -> None:
+    """One file with so much content; a compressed one has a gzip member for each block."""
+    block = FOLDER / "block"
+    if not block.exists():
+        write_events(block, events=BLOCK, files=1)
+    lines = next(block.iterdir()).read_bytes()
+    content = gzip.compress(lines, 6) if packed else lines
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with (folder / f"events.json{'.gz' if packed else ''}").open("wb") as file:
+        for _ in range(max(1, round(megabytes * 1e6 / len(lines)))):
+            file.write(content)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.memory")
+    parser.add_argument("--megabytes", type=int, nargs="+", default=[50, 200, 1_000])
+    options = parser.parse_args()
+    print("one epoch over one file of JSON, 5,000 keys, windows of 2 minutes; a fresh process each\n")
+    print(f"{'content':>12}{'':>8}{'wall s':>10}{'CPU s':>10}{'peak MB':>10}{'to the first':>14}")
+    for packed in (False, True):
+        first = 0.0
+        for megabytes in options.megabytes:
+            write_file(FOLDER / "run/events", megabytes, packed=packed)
+            for name in ("out", "out.state"):
+                shutil.rmtree(FOLDER / "run" / name, ignore_errors=True)
+            command = [sys.executable, "-m", "tidegate", "run", "bench/window_sum.py", "--drain"]
+            run = measure([*command, "--input", str(FOLDER / "run"), "--output", str(FOLDER / "run/out")])
+            first = first or run.peak
+            print(
+                f"{megabytes:>9} MB{'gzip' if packed else 'plain':>8}{run.wall:10.2f}{run.cpu:10.2f}"
+                f"{run.peak:10.0f}{run.peak / first:14.2f}"
+            )
+    shutil.rmtree(FOLDER / "run")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""A file is read in batches: their size changes no outcome, and what a file comes to counts whole or not."""
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tidegate as tg
+from tidegate.engine import map_task
+from tidegate.engine.map_task import InputSlice, MapOutput, map_epoch
+from tidegate.plan import Plan, compile_plan
+from tidegate.stores.memory import MemoryObjects
+from tidegate.testing.memory_runner import MemoryRunner
+from tidegate.timestamps import MIN
+from tidegate.windows import WindowFn
+
+SECOND = 1_000_000
+NOW = 1_750_000_000 * SECOND
+SCHEMA = {"k": pl.String, "v": pl.Int64, "at": pl.Datetime("us")}
+
+WINDOWS: dict[str, WindowFn] = {
+    "fixed": tg.FixedWindows("10s"),
+    "sliding": tg.SlidingWindows("10s", every="5s"),
+    "sessions": tg.Sessions("3s"),
+}
+
+
+class Longest(tg.CombineFn):
+    """The number of values, and the largest."""
+
+    accumulator = pl.List(pl.Int64())
+    output = pl.List(pl.Int64())
+
+    def create_accumulator(self) -> list[int]:
+        return []
+
+    def add_input(self, accumulator: list[int], value: int) -> list[int]:
+        return self.merge_accumulators([accumulator, [1, value]])
+
+    def merge_accumulators(self, accumulators: Iterable[list[int]]) -> list[int]:
+        filled = [each for each in accumulators if each]
+        return [sum(each[0] for each in filled), max(each[1] for each in filled)] if filled else []
+
+    def extract_output(self, accumulator: list[int]) -> list[int]:
+        return accumulator
+
+
+def events() -> tg.Stream:
+    return (
+        tg.read_json("events", schema=SCHEMA, event_time="at", watermark=tg.BoundedDelay("0s"))
+        .with_columns(rest=60 // pl.col("v").cast(pl.String).str.replace("13", "x").cast(pl.Int64))
+        .flat_map(lambda row: [row] * (row["v"] % 3 if row["v"] != 7 else row["none"]))
+    )
+
+
+def plan(window_fn: WindowFn) -> Plan:
+    panes = (
+        events()
+        .window(window_fn, late_to="late")
+        .group_by("k")
+        .agg(
+            total=tg.sum("v"),
+            first=tg.first("v"),
+            last=tg.last("v"),
+            all=tg.collect("v"),
+            kinds=tg.count_distinct("v"),
+            most=tg.reduce("v", max),
+            longest=tg.combine("v", Longest()),
+        )
+    )
+    return compile_plan(tg.Pipeline("p", panes.write_json("out")))
+
+
+PLANS = {name: plan(window_fn) for name, window_fn in WINDOWS.items()} | {
+    "rows": compile_plan(tg.Pipeline("p", events().write_json("out")))
+}
+
+ROWS = st.one_of(
+    st.builds(
+        lambda k, v, at: json.dumps({"k": k, "v": v, "at": at * SECOND}).encode(),
+        st.sampled_from(["a", "b", None]),
+        st.integers(0, 15),
+        st.integers(0, 40),
+    ),
+    st.sampled_from([b"no json", b'{"k":1}', b'{"k":"a"}', b"", b'{"k":"a","v":1,"at":"9000-01-01"}']),
+)
+FILES = st.lists(st.lists(ROWS, max_size=25).map(b"\n".join), max_size=3)
+
+
+def outcome(of: Plan, waves: Sequence[Sequence[bytes]], batch: int | None) -> dict[str, Any]:
+    """All that a run leaves behind; the batches are so small, or each file is one."""
+    runner = MemoryRunner(of, NOW)
+    with pytest.MonkeyPatch.context() as patch:
+        if batch:
+            patch.setattr(map_task, "BATCH_BYTES", batch)
+            patch.setattr(map_task, "PARTIALS_APART", 3)
+        for number, wave in enumerate(waves):
+            runner.upload({f"events/{number}-{file}.json": data for file, data in enumerate(wave)})
+            runner.run()
+        runner.run(close=True)
+    rows = [
+        line
+        for manifest in runner.manifests
+        for data in runner.outputs(manifest)
+        for line in data.splitlines()
+    ]
+    return {
+        "rows": Counter(rows),
+        "late": [row for manifest in runner.manifests for row in runner.late(manifest)],
+        "dead": runner.dead_letters(),
+        "totals": {name: count for name, count in runner.totals.items() if "bytes" not in name},
+        "watermarks": [manifest.frontier.watermark for manifest in runner.manifests],
+    }
+
+
+@pytest.mark.parametrize("name", PLANS)
+@settings(max_examples=25, deadline=None)
+@given(st.lists(FILES, min_size=1, max_size=2), st.integers(1, 400))
+def test_the_size_of_batches_changes_nothing(name: str, waves: list[list[bytes]], batch: int) -> None:
+    assert outcome(PLANS[name], waves, batch) == outcome(PLANS[name], waves, None)
+
+
+def test_a_file_in_which_all_fails_is_not_searched_anew_in_each_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(map_task, "REJECTED_ONE_BY_ONE", 12)
+    monkeypatch.setattr(map_task, "REJECTED_IN_LATER_BATCHES", 2)
+    found = mapped(stored(LINES.replace(b'"v":1', b'"v":13')), monkeypatch, 500)
+    reasons = [str(letter["reason"]) for letter in found.dead.entries]
+    assert len(reasons) == 100
+    unsearched = [reason for reason in reasons if reason.startswith("not tried by itself, as 2 other rows")]
+    assert len(unsearched) > 50
+
+
+# What a file comes to counts whole or not at all
+
+
+class Watched(MemoryObjects):
+    """Notes each read, and does something before the second one of a range."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[tuple[int, int] | None] = []
+        self.meanwhile = lambda: None
+
+    def get(self, key: str, version: str | None = None) -> bytes:
+        self.reads.append(None)
+        return super().get(key, version)
+
+    def get_ranges(
+        self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
+    ) -> list[bytes]:
+        if self.reads:
+            self.meanwhile()
+        self.reads += ranges
+        return [MemoryObjects.get(self, key, version)[start : start + length] for start, length in ranges]
+
+
+LINES = b"".join(b'{"k":"a","v":1,"at":%d}\n' % (number * SECOND) for number in range(100))
+
+
+def mapped(objects: MemoryObjects, monkeypatch: pytest.MonkeyPatch, batch: int) -> MapOutput:
+    monkeypatch.setattr(map_task, "BATCH_BYTES", batch)
+    slices = [InputSlice(each.key, each.version, each.size) for each in objects.list("events")]
+    return map_epoch(PLANS["fixed"], objects, slices, MIN, NOW)
+
+
+def stored(data: bytes, name: str = "events/a.json") -> Watched:
+    objects = Watched()
+    objects.put(name, data)
+    return objects
+
+
+def test_a_small_file_is_one_request_and_a_large_one_a_request_for_each_range(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    small, large = stored(LINES), stored(LINES)
+    mapped(small, monkeypatch, len(LINES))
+    assert small.reads == [None]
+    mapped(large, monkeypatch, 1_000)
+    assert large.reads == [(start, min(1_000, len(LINES) - start)) for start in range(0, len(LINES), 1_000)]
+
+
+def test_an_object_that_is_replaced_between_two_reads_is_one_dead_letter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    objects = stored(LINES)
+    objects.meanwhile = partial(objects.put, "events/a.json", LINES * 2)
+    found = mapped(objects, monkeypatch, 1_000)
+    (letter,) = found.dead.entries
+    assert letter["line"] == 0
+    assert str(letter["reason"]).startswith("it cannot be read as it was accepted")
+    assert found.partials is not None
+    assert (found.partials.height, found.stated, found.late) == (0, {}, b"")
+    assert found.counters == {"records": 1, "elements": 0, "dropped_late": 0, "dead_letters": 1}
+
+
+def test_of_a_file_whose_end_is_damaged_nothing_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = b"no json\n" + LINES * 50
+    objects = stored(gzip.compress(bad)[:-3], "events/a.json.gz")
+    objects.put("events/b.json", LINES)
+    found = mapped(objects, monkeypatch, 100)
+    (letter,) = found.dead.entries
+    assert (letter["file"], letter["line"]) == ("events/a.json.gz", 0)
+    assert "cut off" in str(letter["reason"])
+    alone = mapped(stored(LINES, "events/b.json"), monkeypatch, 100)
+    assert alone.partials is not None
+    assert found.partials is not None
+    assert found.partials.equals(alone.partials)
+    assert found.stated == alone.stated
+    assert found.counters == alone.counters | {"records": 101, "dead_letters": 1}
