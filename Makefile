@@ -38,8 +38,8 @@ format: setup ## bring the code into its form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: setup ## 2 million JSON records: Tidegate beside DuckDB's batch query
-	@$(BIN)/python -m bench
+bench: setup ## Tidegate beside DuckDB's batch queries, answers compared (WORKLOADS=, EVENTS=, RUNS=)
+	@$(BIN)/python -m bench $(WORKLOADS) $(if $(EVENTS),--events $(EVENTS)) $(if $(RUNS),--runs $(RUNS))
 
 sim: setup ## one seed of the simulation as a time-line: make sim SEED=7
 	@$(BIN)/python -m tests.sim --seed $(or $(SEED),0) --without "$(WITHOUT)" --left-out "$(LEFT_OUT)"
