@@ -5,11 +5,12 @@ installed here, or needs a Java that is not there, is named, and the others go o
 """
 
 import argparse
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.__main__ import FOLDER, versions
@@ -74,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--limit", type=float, default=600, help="seconds after which a peer is killed")
     parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--json", type=Path, help="a file for the figures, which bench.report draws")
     options = parser.parse_args(arguments)
     print(", ".join(f"{name} {version}" for name, version in versions().items()))
     print(
@@ -83,17 +85,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.folder.mkdir(parents=True, exist_ok=True)
     bench = Bench(WORKLOADS["sum-json"], options.folder, options.events, options.files)
     ours = bench.run(options.runs)
-    for name, took in (("tidegate", ours.ours), ("DuckDB batch", ours.batch)):
+    figures = {"tidegate": ours.ours, "DuckDB batch": ours.batch}
+    for name, took in figures.items():
         print(_row(name, took, ours.ours, options.events), flush=True)
     wrong = 0
     for name in options.peers or PEERS:
         try:
             took = run(PEERS[name], bench, options.runs, options.limit)
+            figures[PEERS[name].requirement or name] = took
         except Failed as error:
             print(f"{name:28}{error}", flush=True)
             wrong += "differ" in str(error)
         else:
             print(_row(PEERS[name].requirement or name, took, ours.ours, options.events), flush=True)
+    if options.json:
+        peers = {name: asdict(took) for name, took in figures.items()}
+        document = {"versions": versions(), "events": options.events, "runs": options.runs, "peers": peers}
+        options.json.write_text(json.dumps(document, indent=1) + "\n")
     return 1 if wrong else 0
 
 
