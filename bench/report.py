@@ -50,7 +50,7 @@ def chart(title: str, subtitle: str, bars: Sequence[Bar], digits: int = 2) -> st
         if bar.mark is not None:
             x = _LEFT + bar.mark * scale
             across = {"x1": f"{x:.1f}", "x2": f"{x:.1f}", "y1": str(top - 3), "y2": str(top + _ROW - 5)}
-            ElementTree.SubElement(picture, "line", across, {"stroke": _MARK, "stroke-width": "2"})
+            ElementTree.SubElement(picture, "line", across | {"stroke": _MARK, "stroke-width": "2"})
             # Not across the mark.
             after = max(end, x) if abs(x - end) < 60 else end
         _text(picture, after + 6, top + 14, f"{bar.value:,.{digits}f}")
