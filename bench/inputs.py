@@ -17,16 +17,16 @@ SAME_KEY = 5
 """Rows of one word, on average."""
 
 
-def events(first: int, last: int, *, number: int, seed: int = 1) -> pl.DataFrame:
+def events(first: int, last: int, *, number: int, keys: int = KEYS, seed: int = 1) -> pl.DataFrame:
     """The events from one position to another of `number`, in the order in which they arrive.
 
-    They have 5,000 keys, are spread over two hours of event time, and come up to ten seconds out of order.
+    They have so many keys, are spread over two hours of event time, and come up to ten seconds out of order.
     """
     row = pl.int_range(first, last)
     chance = Chance(seed, row)
     on_time = row * (HOURS * 3_600_000) // number
     return pl.select(
-        key=pl.format("key-{}", chance.below(KEYS, "key").cast(pl.String).str.zfill(5)),
+        key=pl.format("key-{}", chance.below(keys, "key").cast(pl.String).str.zfill(5)),
         value=chance.below(1_000, "value"),
         at=START + on_time - chance.below(10_000, "delay"),
     )

@@ -50,7 +50,8 @@ def partials(plan: Plan, every: int) -> pl.DataFrame:
     )
     schema = partial_schema(grouping)
     values = {name: pl.lit(1).cast(schema[name]) for name in schema if name.startswith("__agg")}
-    return with_key_groups(frame.with_columns(**values), grouping.keys).select(list(schema))
+    keyed = with_key_groups(frame.lazy().with_columns(**values), grouping.keys)
+    return keyed.select(list(schema)).collect()
 
 
 def main() -> None:

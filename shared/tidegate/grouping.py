@@ -1,6 +1,7 @@
 """A grouping: the key, the four questions' answers, and the checks that they make sense together."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import polars as pl
@@ -85,12 +86,12 @@ class Windowing:
                 "run is drained.",
             )
 
-    @property
+    @cached_property
     def stores_end(self) -> bool:
         """Whether windows have an end of their own, which their start does not decide."""
         return isinstance(self.window_fn, PlacedWindows)
 
-    @property
+    @cached_property
     def merges(self) -> bool:
         """Whether windows of one key can become one."""
         return isinstance(self.window_fn, PlacedWindows) and self.window_fn.merges

@@ -85,6 +85,9 @@ A repeat of any length costs Zstandard a few bytes, so its ratios are larger: th
 52 to 1,528, with blanks at 2,270. Zeros give 32,000.
 """
 
+CACHE_BYTES = 256 * 1024 * 1024
+"""State that a warm function keeps in its folder at most: half of the room that Lambda gives."""
+
 WINDOWS_PER_ELEMENT = 100_000
 """Sliding windows that one element may lie in: a day of them that begin every second are 86,400."""
 

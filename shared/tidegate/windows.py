@@ -312,10 +312,12 @@ def merge_overlapping(windows: pl.DataFrame) -> pl.DataFrame:
     first = (pl.col(key) != pl.col(key).shift()) | (pl.col(start).to_physical() >= pl.col(reaches).shift())
     last = pl.col(begins).shift(-1).fill_null(True)
     return (
-        windows.with_columns(reach.cast(pl.Int64).alias(reaches))
+        windows.lazy()
+        .with_columns(reach.cast(pl.Int64).alias(reaches))
         .with_columns(first.fill_null(True).alias(begins))
         .select(
             pl.when(begins).then(start).forward_fill().alias(start),
             pl.when(last).then(reaches).backward_fill().cast(windows.schema[end]).alias(end),
         )
+        .collect(engine="in-memory")
     )

@@ -168,7 +168,7 @@ def test_a_million_keys_in_one_window_are_a_million_panes() -> None:
     content = {
         name: pl.lit(1).cast(dtype) for name, dtype in schema.items() if name[:5] in ("__agg", "__add")
     }
-    partials = with_key_groups(rows.with_columns(**content), columns).select(list(schema))
+    partials = with_key_groups(rows.lazy().with_columns(**content), columns).select(list(schema)).collect()
     (reduce,) = run.plan.reduces
 
     reduced = reduce_epoch(reduce, run.grouping, run.state, [partials], Times(-1, 10 * SECOND, 0))

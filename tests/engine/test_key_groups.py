@@ -71,7 +71,7 @@ def groups(dtypes: list[pl.DataType], keys: list[list[Any]]) -> list[int]:
         for number, (name, dtype) in enumerate(names.items())
     }
     frame = pl.DataFrame({"row": range(len(keys))} | columns)
-    result = with_key_groups(frame, names)
+    result = with_key_groups(frame.lazy(), names).collect()
     assert result.columns == [*frame.columns, GROUP]
     assert result.schema[GROUP] == pl.UInt16()
     return result[GROUP].to_list()

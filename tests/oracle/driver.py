@@ -11,7 +11,8 @@ from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.pipeline import Pipeline
 from tidegate.plan import Plan, compile_plan
-from tidegate.stores.memory import ManualClock, MemoryObjects
+from tidegate.stores.memory import ManualClock
+from tidegate.stores.ports import Objects
 from tidegate.testing.memory_runner import MemoryRunner
 
 Row = dict[str, Any]
@@ -48,6 +49,7 @@ class World:
         now: Processing time at first.
         attempts: Names of the attempts of each task; all of them are run.
         second: The numbers of the files that are the second source's, as they are uploaded.
+        state: Where the state lies; in memory, if left out.
 
     Attributes:
         outline: Of the pipeline's plan.
@@ -60,10 +62,11 @@ class World:
         now: int = 0,
         attempts: Sequence[str] = ("only",),
         second: Collection[int] = (),
+        state: Objects | None = None,
     ) -> None:
         plan = compile_plan(pipeline)
         self._runner = MemoryRunner(
-            plan, now, limits, lambda plan, stores: _Sequentially(plan, stores, attempts)
+            plan, now, limits, lambda plan, stores: _Sequentially(plan, stores, attempts), state
         )
         self.outline = plan.outline()
         self._second = second
@@ -89,7 +92,7 @@ class World:
         return self._runner.manifests
 
     @property
-    def state(self) -> MemoryObjects:
+    def state(self) -> Objects:
         """The store of state."""
         return self._runner.state
 

@@ -22,7 +22,7 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")
 import polars as pl
 
 from tests.sim.seeds import simulate
-from tidegate.engine import key_groups, map_task, reduce_task, segments
+from tidegate.engine import assignment, key_groups, reduce_task, segments
 from tidegate.engine.columns import GONE
 from tidegate.engine.map_task import InputSlice
 from tidegate.engine.segments import Standing
@@ -565,7 +565,7 @@ def key_groups_differ_between_processes() -> Iterator[None]:
         moved = (pl.col(key_groups.GROUP).cast(pl.Int64) + shift) % 1_024
         return grouped.with_columns(moved.cast(pl.UInt16).alias(key_groups.GROUP))
 
-    with patch.object(map_task, "with_key_groups", with_key_groups):
+    with patch.object(assignment, "with_key_groups", with_key_groups):
         yield
 
 

@@ -1,6 +1,7 @@
 """Elements in their windows: what came for expired ones is dropped and counted, the rest is combined."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import polars as pl
 
@@ -13,7 +14,7 @@ from tidegate.engine.columns import (
     pane_time,
     window_bounds,
 )
-from tidegate.engine.frames import ENGINE
+from tidegate.engine.frames import PLANS, constant, evaluated, parted
 from tidegate.engine.key_groups import with_key_groups
 from tidegate.engine.merging import with_merged_windows
 from tidegate.engine.slices import late_elements, open_slices
@@ -26,6 +27,9 @@ from tidegate.sinks.late import WINDOWS as LATE_WINDOWS
 from tidegate.sources.source import EVENT_TIME
 from tidegate.timestamps import MIN
 from tidegate.windows import END, START, AlignedWindows, PlacedWindows, SlidingWindows
+
+_OPEN = "__open"
+"""Whether an element's window had not expired."""
 
 _GIVEN = "__given_"
 """Where the name of a column begins that holds what another column was before a key took its name."""
@@ -76,30 +80,30 @@ def combine_elements(
     if isinstance(window_fn, SlidingWindows):
         # Which of a slice's windows an element is late for is asked where they are known.
         times = pl.col(EVENT_TIME)
-        sliced = elements.with_columns(
+        sliced = elements.lazy().with_columns(
             window_fn.slice(times).alias(START), pl.when(times >= behind).then(times).alias(PANE_TIME)
         )
         # Between two windows there may be times that lie in none.
-        inside = sliced.filter(window_fn.count(pl.col(START)) > 0)
+        inside = evaluated(sliced.filter(window_fn.count(pl.col(START)) > 0))
         kept, dropped = open_slices(_combined(inside, grouping), grouping, watermark)
         late = b""
         if dropped and grouping.late:
             late = _shown(late_elements(inside, grouping, watermark), grouping.late, watermark)
         return Combined(kept, dropped, late)
     windowed = _windowed(elements, grouping)
-    is_open = grouping.windowing.expiry(pl.col(END)) >= watermark
-    kept = windowed.filter(is_open)
-    dropped = windowed.height - kept.height
-    late = b""
-    if dropped and grouping.late:
-        expired = windowed.filter(~is_open).with_columns(pl.lit(1, dtype=pl.Int64).alias(WINDOWS))
-        late = _shown(expired, grouping.late, watermark)
     if keeps_time(grouping):
         timely = (pl.col(END) > watermark) & (pl.col(EVENT_TIME) >= behind)
-        kept = kept.with_columns(pl.when(timely).then(EVENT_TIME).alias(PANE_TIME))
+        windowed = windowed.with_columns(pl.when(timely).then(EVENT_TIME).alias(PANE_TIME))
+    is_open = grouping.windowing.expiry(pl.col(END)) >= watermark
+    marked = evaluated(windowed.with_columns(is_open.alias(_OPEN)))
+    kept, expired = parted(marked, marked.get_column(_OPEN))
+    late = b""
+    if expired.height and grouping.late:
+        each_one = constant(WINDOWS, 1, pl.Int64(), expired.height)
+        late = _shown(expired.hstack([each_one]), grouping.late, watermark)
     if grouping.windowing.merges:
         kept = with_merged_windows(kept, grouping)
-    return Combined(_combined(kept, grouping), dropped, late)
+    return Combined(_combined(kept, grouping), expired.height, late)
 
 
 def _given(grouping: Grouping) -> list[pl.Expr]:
@@ -122,26 +126,26 @@ def _shown(elements: pl.DataFrame, sink: LateSink, watermark: int) -> bytes:
     return sink.encode(rows)
 
 
-def _windowed(elements: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+def _windowed(elements: pl.DataFrame, grouping: Grouping) -> pl.LazyFrame:
     """A row for each element and window, with its start and end."""
     window_fn = grouping.windowing.window_fn
     if isinstance(window_fn, AlignedWindows):
         start, end = window_fn.start(pl.col(EVENT_TIME)), window_fn.end(pl.col(START))
-        return (
-            elements.lazy()
-            .with_columns(start.alias(START))
-            .with_columns(end.alias(END))
-            .collect(engine=ENGINE)
-        )
+        return elements.lazy().with_columns(start.alias(START)).with_columns(end.alias(END))
     if isinstance(elements.schema[START], pl.List):
-        return elements.filter(pl.col(START).list.len() > 0).explode(START, END)
-    return elements
+        return elements.lazy().filter(pl.col(START).list.len() > 0).explode(START, END)
+    return elements.lazy()
 
 
 def _combined(elements: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+    keys = [name for name in places(grouping) if name in elements.columns]
+    combined = elements.lazy().group_by(keys, maintain_order=True).agg(_partials(grouping))
+    return evaluated(with_key_groups(combined, grouping.keys).select(list(partial_schema(grouping))))
+
+
+@lru_cache(maxsize=PLANS)
+def _partials(grouping: Grouping) -> tuple[pl.Expr, ...]:
     columns = [each.partial.cast(each.dtype).alias(each.name) for each in accumulators(grouping)]
     if keeps_time(grouping):
         columns.append(pane_time(grouping, pl.col(PANE_TIME)))
-    keys = [name for name in places(grouping) if name in elements.columns]
-    grouped = elements.group_by(keys, maintain_order=True).agg(*columns, pl.len().cast(pl.Int64).alias(ADDED))
-    return with_key_groups(grouped, grouping.keys).select(list(partial_schema(grouping)))
+    return (*columns, pl.len().cast(pl.Int64).alias(ADDED))

@@ -10,6 +10,7 @@ from io import BytesIO
 import polars as pl
 
 from tidegate.engine.columns import GONE
+from tidegate.engine.frames import constant
 from tidegate.errors import CorruptObject
 from tidegate.expressions import FAILURES, first_line
 from tidegate.sources.parquet_pages import page_sizes
@@ -77,7 +78,7 @@ def decode_state(key: str, data: bytes, schema: Mapping[str, pl.DataType]) -> pl
     if not known:
         raise CorruptObject(f"{key}: state of the format {found!r}, and this version reads {STATE_FORMAT!r}")
     if found == _WITHOUT_DELTAS:
-        frame = frame.with_columns(pl.lit(False).alias(GONE))
-    if dict(frame.schema) != dict(schema):
+        frame = frame.hstack([constant(GONE, False, pl.Boolean(), frame.height)])
+    if list(frame.schema.items()) != list(schema.items()):
         raise CorruptObject(f"{key}: its columns are {dict(frame.schema)}, and the plan's are {dict(schema)}")
     return frame

@@ -1,6 +1,7 @@
 """The hidden columns of the frames that an epoch works on, beside those of `windows` and `key_groups`."""
 
 from collections.abc import Iterator
+from functools import cache
 
 import polars as pl
 
@@ -86,6 +87,7 @@ def pane_time(grouping: Grouping, times: pl.Expr) -> pl.Expr:
     return times.min() if grouping.windowing.timestamp is Timestamp.EARLIEST else times.max()
 
 
+@cache
 def window_bounds() -> tuple[pl.Expr, pl.Expr]:
     """A window's start and end as people see them."""
     # The global window has neither start nor end to show, and the first windows begin before all time.

@@ -4,7 +4,9 @@ A pane that takes back (op `retract`) repeats an earlier one exactly: window, in
 comes in the epoch in which the window fires again, before the panes that are inserted.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import polars as pl
 
@@ -19,7 +21,7 @@ from tidegate.engine.columns import (
     window_bounds,
 )
 from tidegate.engine.dead_letters import DeadLetters
-from tidegate.engine.frames import ENGINE
+from tidegate.engine.frames import PLANS, evaluated
 from tidegate.expressions import row_by_row
 from tidegate.grouping import Grouping
 from tidegate.panes import (
@@ -37,6 +39,12 @@ from tidegate.windows import END, START
 
 LAST = "__last"
 """Whether a pane is its window's last one, for the trigger finished or the window expired."""
+
+_OF_FIRING = (
+    pl.col(INDEX).alias(PANE_INDEX),
+    pl.col(LAST).alias(IS_LAST),
+    pl.lit(Op.INSERT.value).alias(OP),
+)
 
 _ROW = "__row"
 _NEW = "__new"
@@ -79,51 +87,67 @@ class Emission:
 def emit(fired: pl.DataFrame, grouping: Grouping, times: Times) -> Emission:
     """The panes of the windows that fire."""
     order = [START, *((END,) if grouping.windowing.stores_end else ()), *grouping.keys]
-    windows = fired.sort(order, nulls_last=False).with_row_index(_ROW)
-    # A value may not fit into its column, as a sum beyond 64 bits: that pane is rejected, and no other.
-    gone = is_empty(grouping)
-    outcome = row_by_row(windows.filter(~gone), lambda part: _inserts(part, grouping, times))
+    windows = fired.sort(order, nulls_last=False) if fired.height > 1 else fired
     dead = DeadLetters()
+    # A value may not fit into its column, as a sum beyond 64 bits: that pane is rejected, and no other.
+    if not retracts(grouping) or not fired.height:
+        outcome = row_by_row(windows, lambda part: _inserts(part, grouping, times))
+        dead.add_rejected_panes(outcome.rejected)
+        return Emission(outcome.frame, outcome.frame.clear(), windows, dead)
+    windows = windows.with_row_index(_ROW)
+    gone = is_empty(grouping)
+    present = windows if grouping.sign is None else windows.filter(~gone)
+    outcome = row_by_row(present, lambda part: _inserts(part, grouping, times, _ROW))
     dead.add_rejected_panes(outcome.rejected)
-    inserts = outcome.frame.drop(_ROW)
-    if not retracts(grouping):
-        return Emission(inserts, inserts.clear(), windows.drop(_ROW), dead)
-    kept = outcome.frame.select(_ROW, pl.struct(list(pane_schema(grouping))).alias(_NEW))
-    windows = windows.join(kept, on=_ROW, how="left", maintain_order="left")
+    inserts = outcome.frame[[name for name in outcome.frame.columns if name != _ROW]]
+    pane = inserts[list(pane_schema(grouping))].to_struct(_NEW)
+    if inserts.height == windows.height:
+        windows = windows.hstack([pane])
+    else:
+        numbered = pl.DataFrame([outcome.frame.get_column(_ROW), pane])
+        windows = windows.join(numbered, on=_ROW, how="left", maintain_order="left")
     is_new = pl.col(_NEW).is_not_null()
-    retractions = _retractions(windows.filter(is_new | gone), grouping, times).select(inserts.columns)
+    retractions = _retractions(windows.lazy().filter(is_new | gone), grouping, times, inserts.columns)
     panes = pl.when(is_new).then(pl.concat_list(_NEW)).when(~gone).then(pl.col(PANES)).alias(PANES)
-    return Emission(inserts, retractions, windows.with_columns(panes).drop(_ROW, _NEW), dead)
+    after = evaluated(windows.lazy().with_columns(panes).select(fired.columns))
+    return Emission(inserts, retractions, after, dead)
 
 
-def _inserts(windows: pl.DataFrame, grouping: Grouping, times: Times) -> pl.DataFrame:
+def _inserts(windows: pl.DataFrame, grouping: Grouping, times: Times, *carried: str) -> pl.DataFrame:
     event_time = pl.col(END) - 1
     if keeps_time(grouping):
         event_time = pl.col(PANE_TIME).fill_null(event_time)
     panes = windows.lazy().select(
-        _ROW,
+        *carried,
         *grouping.keys,
-        *window_bounds(),
-        *(each.result.cast(each.dtype).alias(each.name) for each in grouping.aggregates),
+        *_values(grouping),
         timing(pl.col(END), times.before, times.after).alias(TIMING),
-        pl.col(INDEX).alias(PANE_INDEX),
-        pl.col(LAST).alias(IS_LAST),
-        pl.lit(Op.INSERT.value).alias(OP),
+        *_OF_FIRING,
         _emitted_at(times),
         event_time.alias(EVENT_TIME),
     )
-    return panes.collect(engine=ENGINE)
+    return evaluated(panes)
 
 
-def _retractions(windows: pl.DataFrame, grouping: Grouping, times: Times) -> pl.DataFrame:
+@lru_cache(maxsize=PLANS)
+def _values(grouping: Grouping) -> tuple[pl.Expr, ...]:
+    """The window as people see it, and its aggregates' results."""
     return (
-        windows.lazy()
-        .filter(pl.col(PANES).list.len() > 0)
+        *window_bounds(),
+        *(each.result.cast(each.dtype).alias(each.name) for each in grouping.aggregates),
+    )
+
+
+def _retractions(
+    windows: pl.LazyFrame, grouping: Grouping, times: Times, columns: Sequence[str]
+) -> pl.DataFrame:
+    return evaluated(
+        windows.filter(pl.col(PANES).list.len() > 0)
         .select(*grouping.keys, PANES)
         .explode(PANES)
         .unnest(PANES)
         .with_columns(pl.lit(Op.RETRACT.value).alias(OP), _emitted_at(times))
-        .collect(engine=ENGINE)
+        .select(columns)
     )
 
 

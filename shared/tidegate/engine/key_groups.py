@@ -6,11 +6,12 @@ with 64-bit xxHash; `tests/engine/key_groups.json` pins the result.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import polars as pl
 import polars_hash as plh
 
-from tidegate.engine.frames import ENGINE
+from tidegate.engine.frames import PLANS
 from tidegate.limits import KEY_GROUPS
 from tidegate.references import KeyRange
 
@@ -21,19 +22,20 @@ GROUP = "__group"
 _JOINED = "__key"
 
 
-def with_key_groups(frame: pl.DataFrame, keys: Mapping[str, pl.DataType]) -> pl.DataFrame:
+def with_key_groups(frame: pl.LazyFrame, keys: Mapping[str, pl.DataType]) -> pl.LazyFrame:
     """The frame with the column `GROUP`, from its key columns (names and types)."""
-    parts = [_text(name, dtype) for name, dtype in keys.items()]
+    joined, group = _hashed(tuple(keys.items()))
+    return frame.with_columns(joined).with_columns(group).drop(_JOINED)
+
+
+@lru_cache(maxsize=PLANS)
+def _hashed(keys: tuple[tuple[str, pl.DataType], ...]) -> tuple[pl.Expr, pl.Expr]:
+    """The columns `_JOINED` and `GROUP`."""
+    parts = [_text(name, dtype) for name, dtype in keys]
     joined = pl.concat_str(parts).alias(_JOINED) if parts else pl.lit("").alias(_JOINED)
     # polars-hash offers its functions on its own kind of column only, so the text becomes one first.
     hashed = plh.col(_JOINED).nchash.xxhash64(seed=0)
-    return (
-        frame.lazy()
-        .with_columns(joined)
-        .with_columns((hashed % KEY_GROUPS).cast(pl.UInt16).alias(GROUP))
-        .drop(_JOINED)
-        .collect(engine=ENGINE)
-    )
+    return joined, (hashed % KEY_GROUPS).cast(pl.UInt16).alias(GROUP)
 
 
 def in_range(wanted: KeyRange) -> pl.Expr:

@@ -16,8 +16,9 @@ import polars as pl
 
 from tidegate.engine.codec import decode_state, encode_state
 from tidegate.engine.columns import GONE, SLICE
-from tidegate.engine.key_groups import in_range
-from tidegate.engine.pairs import marked, matches, pairs
+from tidegate.engine.frames import constant, is_at, parted
+from tidegate.engine.key_groups import GROUP
+from tidegate.engine.pairs import matches, pairs
 from tidegate.engine.state import places, state_schema
 from tidegate.grouping import Grouping
 from tidegate.references import KeyRange, Layer, checksum
@@ -29,7 +30,7 @@ FOLDED = 2
 
 def layer_schema(grouping: Grouping) -> dict[str, pl.DataType]:
     """The columns of a layer."""
-    return state_schema(grouping) | {GONE: pl.Boolean()}
+    return {**state_schema(grouping), GONE: pl.Boolean()}
 
 
 def read_layers(objects: Objects, layers: Sequence[Layer], grouping: Grouping) -> list[pl.DataFrame]:
@@ -46,8 +47,15 @@ def read_layers(objects: Objects, layers: Sequence[Layer], grouping: Grouping) -
         found = objects.get_ranges(key, [(each.offset, each.length) for each in parts])
         for each, data in zip(parts, found, strict=True):
             rows = decode_state(key, each.verify(data), layer_schema(grouping))
-            frames[each] = rows.filter(in_range(each.range))
+            frames[each] = within(rows, each.range)
     return [frames[each] for each in layers]
+
+
+def within(rows: pl.DataFrame, wanted: KeyRange) -> pl.DataFrame:
+    """The rows of a range of key groups."""
+    groups = rows.get_column(GROUP)
+    inside, _ = parted(rows, (groups >= wanted.low) & (groups < wanted.high))
+    return inside
 
 
 def newest(layers: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
@@ -57,13 +65,15 @@ def newest(layers: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
     *below, top = layers
     for layer in reversed(below):
         replaced, _ = matches(layer, top, _identity(grouping))
-        top = pl.concat([layer.filter(~replaced), top])
+        _, stays = parted(layer, replaced)
+        top = pl.concat([stays, top])
     return top
 
 
 def live(rows: pl.DataFrame) -> pl.DataFrame:
     """The rows of windows that are there, in the columns of state."""
-    return rows.filter(~pl.col(GONE)).drop(GONE)
+    _, there = parted(rows, rows.get_column(GONE))
+    return there.drop(GONE)
 
 
 def changes(before: pl.DataFrame, after: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
@@ -75,17 +85,21 @@ def changes(before: pl.DataFrame, after: pl.DataFrame, grouping: Grouping) -> pl
         grouping: The grouping.
     """
     found = pairs(before, after, _identity(grouping))
-    old, new = before[found.first], after[found.second]
-    differs = reduce(or_, (new[name].ne_missing(old[name]) for name in new.columns))
-    known = marked(after, found.second.filter(~differs))
-    gone = before.filter(~marked(before, found.first)).select(_identity(grouping))
-    empty = [
-        pl.lit(None, dtype=dtype).alias(name)
-        for name, dtype in state_schema(grouping).items()
-        if name not in gone.columns
+    _, gone = parted(before, is_at(before.height, found.first))
+    written = after
+    if len(found.first):
+        old, new = before[found.first], after[found.second]
+        differs = reduce(or_, (new[name].ne_missing(old[name]) for name in new.columns))
+        _, written = parted(after, is_at(after.height, found.second.filter(~differs)))
+    written = written.hstack([constant(GONE, False, pl.Boolean(), written.height)])
+    if not gone.height:
+        return written
+    schema, identity = state_schema(grouping), _identity(grouping)
+    columns = [
+        gone.get_column(name) if name in identity else constant(name, None, dtype, gone.height)
+        for name, dtype in schema.items()
     ]
-    written = after.filter(~known).with_columns(pl.lit(False).alias(GONE))
-    return pl.concat([written, gone.with_columns(*empty, pl.lit(True).alias(GONE)).select(written.columns)])
+    return pl.concat([written, pl.DataFrame([*columns, constant(GONE, True, pl.Boolean(), gone.height)])])
 
 
 def untouched(layers: Sequence[Layer], rows: int) -> int:

@@ -12,6 +12,7 @@ import polars as pl
 
 from tidegate.engine.assignment import combine_elements, with_inputs
 from tidegate.engine.dead_letters import DeadLetters
+from tidegate.engine.frames import parted
 from tidegate.engine.state import combine
 from tidegate.errors import ObjectNotFound
 from tidegate.expressions import HIDDEN, row_by_row
@@ -173,13 +174,11 @@ def _with_event_time(source: Source, key: str, records: Records, now: int, dead:
     outcome = row_by_row(records.frame, lambda part: part.with_columns(source.event_time_microseconds()))
     dead.add_rejected(key, records, outcome.rejected)
     frame = outcome.frame
-    time = pl.col(EVENT_TIME)
-    usable = time.is_between(MIN, ahead).fill_null(False)
-    good = frame.filter(usable)
-    if good.height < frame.height:
-        bad = frame.filter(~usable)
-        lines, times = bad.get_column(LINE).to_list(), bad.get_column(EVENT_TIME).to_list()
-        for line, moment, text in zip(lines, times, records.texts(lines), strict=True):
+    times = frame.get_column(EVENT_TIME)
+    good, bad = parted(frame, (times >= MIN) & (times <= ahead) & times.is_not_null())
+    if bad.height:
+        lines, wrong = bad.get_column(LINE).to_list(), bad.get_column(EVENT_TIME).to_list()
+        for line, moment, text in zip(lines, wrong, records.texts(lines), strict=True):
             dead.add(key, line, _why(moment, ahead), text)
     return good
 

@@ -6,7 +6,7 @@ those of an epoch before they meet the state.
 
 import polars as pl
 
-from tidegate.engine.frames import ENGINE
+from tidegate.engine.frames import evaluated
 from tidegate.grouping import Grouping
 from tidegate.windows import END, START, PlacedWindows
 
@@ -17,7 +17,7 @@ STAYS = "__stays"
 """Whether a window did not change when it merged."""
 
 
-def with_key_numbers(frame: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+def with_key_numbers(frame: pl.LazyFrame, grouping: Grouping) -> pl.LazyFrame:
     """The frame with the column `KEY`, so that rows are ordered by one number and not by texts."""
     keys = list(grouping.keys)
     if not keys:
@@ -26,7 +26,7 @@ def with_key_numbers(frame: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     return frame.join(numbers, on=keys, how="left", nulls_equal=True, maintain_order="left")
 
 
-def by_key(frame: pl.DataFrame) -> pl.DataFrame:
+def by_key(frame: pl.LazyFrame) -> pl.LazyFrame:
     """The frame ordered by key and start; what is ordered in parts is ordered in no time."""
     return frame.sort(place(pl.col(START)), maintain_order=True)
 
@@ -41,13 +41,14 @@ def with_merged_windows(frame: pl.DataFrame, grouping: Grouping) -> pl.DataFrame
     window_fn = grouping.windowing.window_fn
     if not isinstance(window_fn, PlacedWindows):
         raise TypeError(f"{window_fn.describe()} do not merge")
-    ordered = by_key(with_key_numbers(frame, grouping))
-    windows = ordered.select(pl.col(KEY).alias("key"), START, END)
+    ordered = evaluated(by_key(with_key_numbers(frame.lazy(), grouping)))
+    windows = pl.DataFrame([ordered.get_column(KEY).alias("key"), *ordered[[START, END]].get_columns()])
     merged = window_fn.merged(windows)
     stays = (merged.get_column(START) == windows.get_column(START)) & (
         merged.get_column(END) == windows.get_column(END)
     )
-    return ordered.drop(KEY).with_columns(merged.get_columns()).with_columns(stays.alias(STAYS))
+    columns = {each.name: each for each in (*ordered.get_columns(), *merged, stays.alias(STAYS))}
+    return pl.DataFrame([each for name, each in columns.items() if name != KEY])
 
 
 def without_closed(
@@ -63,13 +64,12 @@ def without_closed(
             closed.select(*places, pl.lit(None, dtype=pl.UInt32).alias(number)),
         ]
     )
-    numbered = (
+    numbered = evaluated(
         with_merged_windows(both, grouping)
         .lazy()
         .with_columns(pl.col(number).is_null().any().over(*places).alias(hits))
         .filter(pl.col(number).is_not_null())
         .select(number, hits)
-        .collect(engine=ENGINE)
     )
     judged = fresh.join(numbered, on=number, how="left", maintain_order="left").drop(number)
     apart = judged.filter(~pl.col(hits)).drop(hits)

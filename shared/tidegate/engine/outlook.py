@@ -7,7 +7,7 @@ import polars as pl
 from tidegate.engine.buckets import bucket
 from tidegate.engine.columns import CLOSED, PANE_TIME, PENDING, SLICE, TRIGGER, keeps_time
 from tidegate.engine.emission import Times
-from tidegate.engine.frames import ENGINE
+from tidegate.engine.frames import evaluated
 from tidegate.grouping import Grouping
 from tidegate.timestamps import MAX
 from tidegate.triggers import alarm
@@ -50,7 +50,9 @@ def outlooks(state: pl.DataFrame, grouping: Grouping, times: Times) -> dict[int,
     # A window that has come to its end waits for its expiry, and all of them have something to do then.
     due = pl.when(end > times.after).then(end).otherwise(windowing.expiry(end) + 1)
     rings = alarm(windowing.trigger, TRIGGER, end, times.after)
-    found = (
+    if not state.height:
+        return {}
+    found = evaluated(
         state.lazy()
         .select(
             bucket(windowing).alias(_BUCKET),
@@ -64,7 +66,6 @@ def outlooks(state: pl.DataFrame, grouping: Grouping, times: Times) -> dict[int,
         .group_by(_BUCKET)
         .agg(pl.col("due", "alarm", "hold", "low").min(), pl.col("high").max(), pl.col("windows").sum())
         .sort(_BUCKET)
-        .collect(engine=ENGINE)
     )
     return {number: _outlook(row) for number, *row in found.iter_rows()}
 

@@ -25,7 +25,7 @@ from tidegate.engine.columns import (
 )
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.emission import LAST, Times, emit
-from tidegate.engine.frames import ENGINE
+from tidegate.engine.frames import constant, evaluated, parted
 from tidegate.engine.key_groups import GROUP
 from tidegate.engine.layers import changes
 from tidegate.engine.outlook import Outlook, outlooks
@@ -85,22 +85,23 @@ def reduce_epoch(
         windows, held = slices.join_epoch(concerned, partials, grouping, times.before)
     else:
         windows, held = join_epoch(concerned, partials, grouping), concerned.clear()
-    end = grouping.windowing.end(START, END)
-    quiet, fired = _judge(windows.with_columns(end.alias(END)), grouping, times)
+    quiet, fired = _judge(windows, grouping, times)
     if sliding:
         fired = slices.with_content(fired, held, grouping)
     emission = emit(fired, grouping, times)
-    left = pl.concat([quiet, _after_firing(emission.windows.select(quiet.columns), grouping)])
+    left = pl.concat([quiet, _after_firing(emission.windows, grouping)])
     labels = emission.inserts.get_column(TIMING)
     counters = {f"panes_{each.value}": int((labels == each.value).sum()) for each in Timing}
-    counters["dropped_closed"] = int(windows.filter(pl.col(CLOSED)).get_column(ADDED).sum())
+    counters["dropped_closed"] = int(windows.get_column(ADDED).filter(windows.get_column(CLOSED)).sum())
     rows, dead = pl.concat([emission.retractions, emission.inserts]), emission.dead
     for step in stage.steps:
         outcome = step.apply(rows)
         rows = outcome.frame
         dead.add_rejected_panes(outcome.rejected)
     counters["dead_letters"] = len(dead)
-    kept = left.filter(~pl.col(_EXPIRED)).select(list(windows.drop(ADDED).columns))
+    expired = left.get_column(_EXPIRED)
+    kept = left.filter(~expired) if expired.any() else left
+    kept = kept[[name for name in windows.columns if name != ADDED]]
     if sliding:
         kept = slices.with_slices(kept, held, grouping, times.after)
     after = pl.concat([others, kept])
@@ -113,7 +114,9 @@ def _split(
     state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: Grouping, times: Times
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """The rows of state that the epoch's elements or its moments concern, and the others."""
-    concerned = state.select(_is_due(grouping, times)).to_series()
+    if not state.height:
+        return state, state
+    concerned = evaluated(state.lazy().select(_is_due(grouping, times))).to_series()
     windowing = grouping.windowing
     sliding = isinstance(windowing.window_fn, SlidingWindows)
     # Windows merge with others of their key, and sliding ones are made of its slices.
@@ -121,10 +124,10 @@ def _split(
     fresh = [frame for frame in partials if frame.height]
     if sliding and concerned.any():
         concerned, _ = matches(state, state.filter(concerned), by)
-    if fresh:
-        touched, _ = matches(state, pl.concat([frame.select(GROUP, *by) for frame in fresh]).unique(), by)
+    if fresh and not concerned.all():
+        touched, _ = matches(state, pl.concat([frame.select(GROUP, *by) for frame in fresh]), by)
         concerned |= touched
-    return state.filter(concerned), state.filter(~concerned)
+    return parted(state, concerned)
 
 
 def _is_due(grouping: Grouping, times: Times) -> pl.Expr:
@@ -145,21 +148,33 @@ def _judge(windows: pl.DataFrame, grouping: Grouping, times: Times) -> tuple[pl.
     windowing, end = grouping.windowing, pl.col(END)
     rings = alarm(windowing.trigger, TRIGGER, end, times.before) <= times.now
     asked = (pl.col(ADDED) > 0) | ((end > times.before) & (end <= times.after)) | rings
-    schema = state_schema(grouping)
-    moment = Moment(pl.col(ADDED), end, times.before, times.after, times.now, pl.col(PENDING))
-    step = windowing.trigger.step(TRIGGER, moment)
-    kept = [*windows.columns, _EXPIRED, _FIRES, LAST]
-    marked = windows.with_columns(
-        (windowing.expiry(end) < times.after).alias(_EXPIRED), (~pl.col(CLOSED) & asked).alias(_STEPS)
+    marked = evaluated(
+        windows.lazy()
+        .with_columns(windowing.end(START, END).alias(END))
+        .with_columns(
+            (windowing.expiry(end) < times.after).alias(_EXPIRED), (~pl.col(CLOSED) & asked).alias(_STEPS)
+        )
     )
-    concerned = pl.col(_STEPS) | pl.col(_EXPIRED)
-    idle = marked.filter(~concerned).with_columns(pl.lit(False).alias(_FIRES), pl.lit(False).alias(LAST))
-    judged = marked.lazy().filter(concerned)
+    concerned, idle = parted(marked, marked.get_column(_STEPS) | marked.get_column(_EXPIRED))
+    idle = idle.hstack([constant(name, False, pl.Boolean(), idle.height) for name in (_FIRES, LAST)])
+    if not concerned.height:
+        return idle, idle.clear()
+    stepped = evaluated(_stepped(concerned, grouping, times).select(idle.columns))
+    fired, waiting = parted(stepped, stepped.get_column(_FIRES))
+    return pl.concat([idle, waiting]), fired
+
+
+def _stepped(concerned: pl.DataFrame, grouping: Grouping, times: Times) -> pl.LazyFrame:
+    """The windows after the trigger's step, with whether they fire and whether that is their last pane."""
+    schema = state_schema(grouping)
+    moment = Moment(pl.col(ADDED), pl.col(END), times.before, times.after, times.now, pl.col(PENDING))
+    step = grouping.windowing.trigger.step(TRIGGER, moment)
+    judged = concerned.lazy()
     for layer in step.layers:
         judged = judged.with_columns(**layer)
     # A window that expires with elements unfired gives them in a closing pane: nothing is lost silently.
     closing = ~pl.col(CLOSED) & pl.col(_EXPIRED) & (pl.col(PENDING) > 0)
-    stepped = (
+    return (
         judged.with_columns((pl.col(_STEPS) & step.ready).alias(_STEPS))
         .with_columns(((pl.col(_STEPS) & step.shows) | closing).alias(_FIRES))
         .with_columns(
@@ -170,15 +185,13 @@ def _judge(windows: pl.DataFrame, grouping: Grouping, times: Times) -> tuple[pl.
             ),
         )
         .with_columns((pl.col(_EXPIRED) | pl.col(_FINISHED)).alias(LAST), pl.col(CLOSED) | pl.col(_FINISHED))
-        .select(kept)
-        .collect(engine=ENGINE)
     )
-    quiet = pl.concat([idle.select(kept), stepped.filter(~pl.col(_FIRES))])
-    return quiet, stepped.filter(pl.col(_FIRES))
 
 
 def _after_firing(fired: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     """Windows that fired count on; if they discard, they begin anew."""
+    if not fired.height:
+        return fired
     updates = [pl.lit(0, dtype=pl.Int64).alias(PENDING), pl.col(INDEX) + 1]
     if grouping.windowing.accumulation is DISCARDING:
         updates += [each.identity.cast(each.dtype).alias(each.name) for each in accumulators(grouping)]

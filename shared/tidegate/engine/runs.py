@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from tidegate.engine.frames import ENGINE
+from tidegate.engine.frames import evaluated
 from tidegate.engine.merging import KEY
 from tidegate.limits import SLICES_AT_ONCE
 
@@ -58,13 +58,12 @@ def merged_runs(spans: pl.DataFrame, slices: pl.DataFrame, merges: Mapping[str, 
 def _merged(rows: pl.DataFrame, by: str, merges: Mapping[str, pl.Expr], *kept: str) -> pl.DataFrame:
     """Rows with the same number, which follow each other, as one."""
     same = [pl.col(name).first() for name in kept]
-    return (
+    return evaluated(
         rows.lazy()
         .with_columns(pl.col(by).set_sorted())
         .group_by(by, maintain_order=True)
         .agg(*same, *(merge.alias(name) for name, merge in merges.items()))
         .drop(by)
-        .collect(engine=ENGINE)
     )
 
 

@@ -20,7 +20,7 @@ from tidegate.engine.columns import (
     keeps_time,
     pane_time,
 )
-from tidegate.engine.frames import ENGINE
+from tidegate.engine.frames import evaluated, parted
 from tidegate.engine.key_groups import GROUP
 from tidegate.engine.merging import KEY, by_key, place, with_key_numbers
 from tidegate.engine.pairs import matches
@@ -32,6 +32,7 @@ from tidegate.engine.state import (
     partial_schema,
     places,
     state_schema,
+    without_added,
 )
 from tidegate.grouping import Grouping
 from tidegate.timestamps import MAX
@@ -53,10 +54,10 @@ def open_slices(partials: pl.DataFrame, grouping: Grouping, watermark: int) -> t
         The slices, and how many times an element was dropped for a window that had expired.
     """
     _, expired, count = _expired(grouping, watermark)
-    counted = partials.with_columns(expired.alias(_MARK), count.alias(_COUNT))
-    dropped = counted.select((pl.col(ADDED) * pl.col(_MARK)).sum()).item()
-    kept = counted.filter(pl.col(_MARK) < pl.col(_COUNT)).drop(_MARK, _COUNT)
-    return kept, int(dropped)
+    counted = partials.select(expired.alias(_MARK), count.alias(_COUNT))
+    mark = counted.get_column(_MARK)
+    kept, _ = parted(partials, mark < counted.get_column(_COUNT))
+    return kept, int((partials.get_column(ADDED) * mark).sum())
 
 
 def late_elements(elements: pl.DataFrame, grouping: Grouping, watermark: int) -> pl.DataFrame:
@@ -73,12 +74,11 @@ def late_elements(elements: pl.DataFrame, grouping: Grouping, watermark: int) ->
     window_fn = _window_fn(grouping)
     first, expired, _ = _expired(grouping, watermark)
     last = pl.col(START) + (pl.col(WINDOWS) - 1) * window_fn.period
-    return (
+    return evaluated(
         elements.lazy()
         .with_columns(first.alias(START), expired.alias(WINDOWS))
         .filter(pl.col(WINDOWS) > 0)
         .with_columns(window_fn.end(last).alias(END))
-        .collect(engine=ENGINE)
     )
 
 
@@ -99,16 +99,16 @@ def join_epoch(
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Windows and slices after the epoch's elements joined them; windows with the column `ADDED`."""
     names = list(partial_schema(grouping))
-    held = state.filter(SLICE).with_columns(pl.lit(0, dtype=pl.Int64).alias(ADDED)).select(names)
-    windows = state.filter(~pl.col(SLICE)).with_columns(pl.lit(0, dtype=pl.Int64).alias(ADDED))
+    held, windows = parted(without_added(state), state.get_column(SLICE))
+    held = held[names]
     fresh = [frame for frame in partials if frame.height]
     if not fresh:
         return windows, held
     added = combine(fresh, grouping)
-    numbered = by_key(with_key_numbers(added, grouping))
+    numbered = evaluated(by_key(with_key_numbers(added.lazy(), grouping)))
     touched = _touched_windows(numbered, grouping, watermark)
     delta = _delta(touched, numbered, windows, grouping, watermark)
-    rows = fresh_windows(delta.select(names), grouping).with_columns(pl.lit(False).alias(SLICE))
+    rows = fresh_windows(delta, grouping)
     return join_rows(windows, [rows], grouping), _joined_slices(held, added, grouping)
 
 
@@ -116,17 +116,18 @@ def with_content(fired: pl.DataFrame, slices: pl.DataFrame, grouping: Grouping) 
     """Windows that fire, with accumulators: merged from their slices, or what came since their last pane."""
     kept = fired.clear()
     if grouping.windowing.accumulation is DISCARDING:
-        kept, fired = fired.filter(pl.col(INDEX) > 0), fired.filter(pl.col(INDEX) == 0)
+        kept, fired = parted(fired, fired.get_column(INDEX) > 0)
     if not fired.height:
         return kept
-    windows, keys = by_key(with_key_numbers(fired, grouping)), list(grouping.keys)
+    keys = list(grouping.keys)
+    windows = evaluated(by_key(with_key_numbers(fired.lazy(), grouping)))
     if keys:
-        numbers = windows.select(*keys, KEY).unique(subset=KEY, maintain_order=True)
-        inside = slices.join(numbers, on=keys, how="inner", nulls_equal=True, maintain_order="left")
+        numbers = windows.lazy().select(*keys, KEY).unique(subset=KEY, maintain_order=True)
+        inside = slices.lazy().join(numbers, on=keys, how="inner", nulls_equal=True, maintain_order="left")
     else:
-        inside = with_key_numbers(slices, grouping)
-    content = _merged(windows, by_key(inside), grouping)
-    return pl.concat([kept, content.select(fired.columns)])
+        inside = with_key_numbers(slices.lazy(), grouping)
+    content = _merged(windows, evaluated(by_key(inside)), grouping)
+    return pl.concat([kept, content[fired.columns]])
 
 
 def with_slices(
@@ -135,10 +136,10 @@ def with_slices(
     """The state to store: windows, and the slices that one of them can still need."""
     window_fn, schema = _window_fn(grouping), state_schema(grouping)
     last_end = window_fn.end(window_fn.last(pl.col(START)))
-    needed = slices.filter(grouping.windowing.expiry(last_end) >= watermark)
+    needed = slices.lazy().filter(grouping.windowing.expiry(last_end) >= watermark)
     empty = {name: pl.lit(None, dtype=schema[name]) for name in schema if name not in slices.columns}
     rows = needed.with_columns(**(empty | {SLICE: pl.lit(True)})).select(list(schema))
-    return pl.concat([windows.select(list(schema)), rows])
+    return pl.concat([windows[list(schema)], evaluated(rows)])
 
 
 def _window_fn(grouping: Grouping) -> SlidingWindows:
@@ -150,8 +151,9 @@ def _window_fn(grouping: Grouping) -> SlidingWindows:
 
 def _joined_slices(held: pl.DataFrame, added: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     touched, known = matches(held, added, places(grouping)[1:])
-    both = combine([held.filter(touched), added.filter(known)], grouping)
-    return pl.concat([held.filter(~touched), both, added.filter(~known)])
+    old, untouched = parted(held, touched)
+    new, others = parted(added, known)
+    return pl.concat([untouched, combine([old, new], grouping) if old.height else old, others])
 
 
 def _touched_windows(slices: pl.DataFrame, grouping: Grouping, watermark: int) -> pl.DataFrame:
@@ -165,7 +167,7 @@ def _touched_windows(slices: pl.DataFrame, grouping: Grouping, watermark: int) -
     latest, count = window_fn.last(pl.col(START)), window_fn.count(pl.col(START))
     same_key = pl.col(KEY) == pl.col(KEY).shift()
     before = pl.when(same_key).then(pl.col(last).shift())
-    return (
+    return evaluated(
         slices.lazy()
         .select(GROUP, *grouping.keys, KEY, latest.alias(last), (latest - (count - 1) * period).alias(first))
         .with_columns(pl.max_horizontal(first, before + period).alias(first))
@@ -174,7 +176,6 @@ def _touched_windows(slices: pl.DataFrame, grouping: Grouping, watermark: int) -
         .select(GROUP, *grouping.keys, KEY, START)
         .explode(START)
         .filter(grouping.windowing.expiry(window_fn.end(pl.col(START))) >= watermark)
-        .collect(engine=ENGINE)
     )
 
 
@@ -186,17 +187,17 @@ def _delta(
     if keeps_time(grouping):
         light[PANE_TIME] = pane_time(grouping, pl.col(PANE_TIME))
     nothing = {name: pl.lit(None, dtype=pl.Int64) for name in light}
-    delta = _rolled(touched, added, light, nothing, grouping)
+    rolled = _rolled(touched, added, light, nothing, grouping).lazy()
     if keeps_time(grouping):
         timely = _window_fn(grouping).end(pl.col(START)) > watermark
-        delta = delta.with_columns(pl.when(timely).then(PANE_TIME).alias(PANE_TIME))
-    delta = delta.with_columns(**_identities(grouping))
+        rolled = rolled.with_columns(pl.when(timely).then(PANE_TIME).alias(PANE_TIME))
+    delta = evaluated(rolled.with_columns(**_identities(grouping)))
     if grouping.windowing.accumulation is not DISCARDING:
         return delta
-    fired = windows.filter(pl.col(INDEX) > 0)
+    fired, _ = parted(windows, windows.get_column(INDEX) > 0)
     _, had_pane = matches(fired, delta, places(grouping)[1:])
-    content = _merged(delta.filter(had_pane), added, grouping)
-    return pl.concat([content.select(delta.columns), delta.filter(~had_pane)])
+    again, first = parted(delta, had_pane)
+    return pl.concat([_merged(again, added, grouping)[delta.columns], first])
 
 
 def _identities(grouping: Grouping) -> dict[str, pl.Expr]:
@@ -206,9 +207,9 @@ def _identities(grouping: Grouping) -> dict[str, pl.Expr]:
 def _merged(windows: pl.DataFrame, slices: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     """The windows with accumulators merged from their slices; both are ordered by key and start."""
     merges = {each.name: each.merge for each in accumulators(grouping)}
-    bare = windows.drop(list(merges))
     if not windows.height:
         return windows
+    bare = windows[[name for name in windows.columns if name not in merges]]
     if all(_is_exact(slices.schema[name]) for name in merges):
         return _rolled(bare, slices, merges, _identities(grouping), grouping)
     return _from_runs(bare, slices, merges, grouping)
@@ -236,12 +237,12 @@ def _rolled(
     A window is a row of its own among the slices, at its start and before them, that holds nothing.
     """
     length = _window_fn(grouping).length
-    marks = windows.select(KEY, START).with_columns(**nothing).with_columns(pl.lit(True).alias(_MARK))
-    parts = slices.select(KEY, START, *merges, pl.lit(False).alias(_MARK))
-    rows = by_key(pl.concat([marks.select(parts.columns), parts]))
+    marks = windows.lazy().select(KEY, START, **nothing).with_columns(pl.lit(True).alias(_MARK))
+    parts = slices.lazy().select(KEY, START, *merges, pl.lit(False).alias(_MARK))
+    rows = evaluated(by_key(pl.concat([marks.select(KEY, START, *merges, _MARK), parts])))
     rolled = rows.rolling(START, period=f"{length}i", offset="0i", closed="left", group_by=KEY)
     found = rolled.agg(merge.alias(name) for name, merge in merges.items())
-    return pl.concat([windows, found.filter(rows.get_column(_MARK)).select(list(merges))], how="horizontal")
+    return pl.concat([windows, found.filter(rows.get_column(_MARK))[list(merges)]], how="horizontal")
 
 
 def _from_runs(

@@ -6,7 +6,8 @@ any number of tasks works on the same state. This module knows the columns and j
 epoch adds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import polars as pl
 
@@ -25,10 +26,10 @@ from tidegate.engine.columns import (
     pane_time,
     retracts,
 )
-from tidegate.engine.frames import ENGINE
+from tidegate.engine.frames import PLANS, constant, evaluated, is_at, parted
 from tidegate.engine.key_groups import GROUP
 from tidegate.engine.merging import STAYS, with_merged_windows, without_closed
-from tidegate.engine.pairs import marked, matches, pairs
+from tidegate.engine.pairs import matches, pairs
 from tidegate.grouping import Grouping
 from tidegate.triggers import StateColumn
 from tidegate.windows import END, START, SlidingWindows
@@ -36,12 +37,14 @@ from tidegate.windows import END, START, SlidingWindows
 _PAIR = "__pair"
 
 
-def trigger_state(grouping: Grouping) -> dict[str, StateColumn]:
+@lru_cache(maxsize=PLANS)
+def trigger_state(grouping: Grouping) -> Mapping[str, StateColumn]:
     """The trigger's state columns."""
     return grouping.windowing.trigger.state(TRIGGER)
 
 
-def state_schema(grouping: Grouping) -> dict[str, pl.DataType]:
+@lru_cache(maxsize=PLANS)
+def state_schema(grouping: Grouping) -> Mapping[str, pl.DataType]:
     """The columns of a state segment."""
     triggers: dict[str, pl.DataType] = {
         name: pl.Boolean() if isinstance(each.initial, bool) else pl.Int64()
@@ -56,7 +59,8 @@ def state_schema(grouping: Grouping) -> dict[str, pl.DataType]:
     return schema
 
 
-def partial_schema(grouping: Grouping) -> dict[str, pl.DataType]:
+@lru_cache(maxsize=PLANS)
+def partial_schema(grouping: Grouping) -> Mapping[str, pl.DataType]:
     """The columns of what a map task shuffles: key group, key, window, accumulators and element count."""
     return _content_schema(grouping) | {ADDED: pl.Int64()}
 
@@ -83,21 +87,21 @@ def combine(frames: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
     together = pl.concat(frames)
     if grouping.windowing.merges:
         together = with_merged_windows(together, grouping)
-    return (
+    return evaluated(
         together.lazy()
         .group_by(*places(grouping), maintain_order=True)
         .agg(*merged_content(grouping), pl.col(ADDED).sum())
         .select(list(partial_schema(grouping)))
-        .collect(engine=ENGINE)
     )
 
 
-def merged_content(grouping: Grouping) -> list[pl.Expr]:
+@lru_cache(maxsize=PLANS)
+def merged_content(grouping: Grouping) -> tuple[pl.Expr, ...]:
     """How what rows hold becomes what one row holds."""
     content = [each.merge.alias(each.name) for each in accumulators(grouping)]
     if keeps_time(grouping):
         content.append(pane_time(grouping, pl.col(PANE_TIME)))
-    return content
+    return tuple(content)
 
 
 def join_epoch(state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
@@ -106,8 +110,7 @@ def join_epoch(state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: 
     Windows that the epoch does not touch come first, as they are. Elements for closed windows are counted as
     added to those, which is where their number is looked for.
     """
-    columns = [*state_schema(grouping), ADDED]
-    old = state.with_columns(pl.lit(0, dtype=pl.Int64).alias(ADDED)).select(columns)
+    old = without_added(state)
     partials = [frame for frame in partials if frame.height]
     if not partials:
         return old
@@ -116,16 +119,35 @@ def join_epoch(state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: 
     return join_rows(old, [fresh_windows(frame, grouping) for frame in partials], grouping)
 
 
+def without_added(frame: pl.DataFrame) -> pl.DataFrame:
+    """The rows with the column `ADDED`, to which the epoch has added nothing yet."""
+    return frame.hstack([constant(ADDED, 0, pl.Int64(), frame.height)])
+
+
 def fresh_windows(partials: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     """Rows of partials in the columns of joined state.
 
     A trigger sees the epoch's elements when it is evaluated: their rows hold null in its columns.
     """
-    schema = state_schema(grouping)
-    own = {PENDING: pl.col(ADDED), INDEX: pl.lit(0, dtype=pl.Int64), CLOSED: pl.lit(False)}
-    empty = [name for name in schema if name not in partials.columns and name not in own]
-    nulls = {name: pl.lit(None, dtype=schema[name]) for name in empty}
-    return partials.with_columns(**own, **nulls).select(*schema, ADDED)
+    return partials.select(_fresh_columns(grouping))
+
+
+@lru_cache(maxsize=PLANS)
+def _fresh_columns(grouping: Grouping) -> tuple[pl.Expr, ...]:
+    content, own = (
+        partial_schema(grouping),
+        {
+            PENDING: pl.col(ADDED),
+            INDEX: pl.lit(0, dtype=pl.Int64),
+            CLOSED: pl.lit(False),
+            SLICE: pl.lit(False),
+        },
+    )
+    columns = [
+        (own.get(name, pl.col(name) if name in content else pl.lit(None, dtype=dtype))).alias(name)
+        for name, dtype in state_schema(grouping).items()
+    ]
+    return (*columns, pl.col(ADDED))
 
 
 def join_rows(old: pl.DataFrame, fresh: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
@@ -138,21 +160,24 @@ def join_rows(old: pl.DataFrame, fresh: Sequence[pl.DataFrame], grouping: Groupi
     """
     rows = pl.concat(fresh)
     found = pairs(old, rows, places(grouping)[1:])
-    touched, known = marked(old, found.first), marked(rows, found.second)
-    others = rows.filter(~known)
+    touched, untouched = parted(old, is_at(old.height, found.first))
+    known, others = parted(rows, is_at(rows.height, found.second))
+    joined = [untouched]
     if len(fresh) > 1:
-        together = pl.concat([old.filter(touched), rows.filter(known)])
-        return pl.concat(
-            [
-                old.filter(~touched),
-                _joined(together, places(grouping), grouping),
-                _joined(others, places(grouping), grouping),
-            ]
-        )
-    # Both rows of a pair have its number: to group by it is quicker than by keys and windows.
-    numbers = pl.int_range(len(found.first), dtype=pl.UInt32, eager=True).alias(_PAIR)
-    together = pl.concat([old[found.first].with_columns(numbers), rows[found.second].with_columns(numbers)])
-    return pl.concat([old.filter(~touched), _joined(together, [_PAIR], grouping), _started(others, grouping)])
+        joined += [
+            _joined(each.lazy(), places(grouping), grouping)
+            for each in (pl.concat([touched, known]), others)
+            if each.height
+        ]
+        return pl.concat(joined)
+    if len(found.first):
+        # Both rows of a pair have its number: to group by it is quicker than by keys and windows.
+        numbers = pl.int_range(len(found.first), dtype=pl.UInt32, eager=True).alias(_PAIR)
+        together = pl.concat([old[found.first].hstack([numbers]), rows[found.second].hstack([numbers])])
+        joined.append(_joined(together.lazy(), [_PAIR], grouping))
+    if others.height:
+        joined.append(_started(others, grouping))
+    return pl.concat(joined)
 
 
 def _started(fresh: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
@@ -161,9 +186,17 @@ def _started(fresh: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     return fresh.with_columns(triggers)
 
 
-def _joined(rows: pl.DataFrame, by: Sequence[str], grouping: Grouping) -> pl.DataFrame:
+def _joined(rows: pl.LazyFrame, by: Sequence[str], grouping: Grouping) -> pl.DataFrame:
     """Rows of state and of the epoch as one row for each key and window, which these columns tell apart."""
-    schema = state_schema(grouping)
+    return evaluated(
+        rows.group_by(by, maintain_order=True)
+        .agg(_merging(grouping, tuple(by)))
+        .select(*state_schema(grouping), ADDED)
+    )
+
+
+@lru_cache(maxsize=PLANS)
+def _merging(grouping: Grouping, by: tuple[str, ...]) -> tuple[pl.Expr, ...]:
     same = [pl.col(name).first() for name in places(grouping) if name not in by]
     triggers = [
         each.merge(pl.col(name)).fill_null(each.value).alias(name)
@@ -177,15 +210,9 @@ def _joined(rows: pl.DataFrame, by: Sequence[str], grouping: Grouping) -> pl.Dat
         columns.append(
             panes.explode(empty_as_null=False, keep_nulls=False) if several else panes.drop_nulls().first()
         )
-    if SLICE in schema:
+    if SLICE in state_schema(grouping):
         columns.append(pl.col(SLICE).first())
-    return (
-        rows.lazy()
-        .group_by(*by, maintain_order=True)
-        .agg(*same, *merged_content(grouping), *columns, pl.col(ADDED).sum())
-        .select(*schema, ADDED)
-        .collect(engine=ENGINE)
-    )
+    return (*same, *merged_content(grouping), *columns, pl.col(ADDED).sum())
 
 
 def _join_merging(old: pl.DataFrame, fresh: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
@@ -194,13 +221,14 @@ def _join_merging(old: pl.DataFrame, fresh: pl.DataFrame, grouping: Grouping) ->
     A closed window takes no more elements: what would merge with it is dropped, and leaves open ones apart.
     """
     met, _ = matches(old, fresh, list(grouping.keys))
-    untouched, touched = old.filter(~met), old.filter(met)
-    closed, kept = touched.filter(pl.col(CLOSED)), touched.filter(~pl.col(CLOSED))
+    touched, untouched = parted(old, met)
+    closed, kept = parted(touched, touched.get_column(CLOSED))
     if closed.height:
         fresh, dropped = without_closed(fresh, closed, grouping)
         first = pl.int_range(pl.len()) == 0
         lost = pl.lit(dropped.get_column(ADDED).sum(), dtype=pl.Int64)
         closed = closed.with_columns(pl.when(first).then(lost).otherwise(0).alias(ADDED))
     rows = with_merged_windows(pl.concat([kept, fresh_windows(fresh, grouping)]), grouping)
-    rows = rows.with_columns(pl.when(STAYS).then(INDEX).otherwise(0).alias(INDEX)).drop(STAYS)
-    return pl.concat([untouched, closed, _joined(rows, places(grouping), grouping)])
+    # A window that grew has none of its own panes yet.
+    indexed = rows.lazy().with_columns(pl.when(STAYS).then(INDEX).otherwise(0).alias(INDEX))
+    return pl.concat([untouched, closed, _joined(indexed, places(grouping), grouping)])

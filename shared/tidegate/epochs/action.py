@@ -82,8 +82,7 @@ def next_action(
         outstanding = [each for each in held.alarms if each > now]
         alarm = coordinator.alarm()
         if alarm < min(outstanding, default=MAX):
-            # Before it is noted, for what is noted is not set again. If it went off before it was noted,
-            # somebody called since, and else the one that this coordinator set when it looked last will do.
+            # Before it is noted, for what is noted is not set again. Had it gone off, somebody had called.
             if set_here.get(alarm) != held.wake:
                 alarms.set(alarm, now)
                 set_here[alarm] = held.wake

@@ -103,5 +103,10 @@ def is_manifest(key: str) -> bool:
     return key.endswith("/manifest.json")
 
 
+def is_layers(key: str) -> bool:
+    """Whether an object below one of those folders holds layers of state."""
+    return key.endswith(".layers")
+
+
 def _epoch(pipeline: str, epoch: int) -> str:
     return f"{pipeline}/epochs/{epoch:010d}"

@@ -210,7 +210,7 @@ def _parse(data: bytes, schema: Mapping[str, pl.DataType]) -> tuple[pl.DataFrame
     """
     try:
         frame = pl.read_ndjson(data, schema=schema)
-        return frame, pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
+        return frame, _nowhere(frame.height)
     except _REFUSALS:
         pass
     try:
@@ -282,11 +282,17 @@ def _line_numbers(piece: Piece, records: int) -> pl.Series | None:
 
 def _no_texts(data: bytes, column: pl.Series) -> pl.Series:
     """Which values may be no texts in the file."""
-    suspects = column.str.contains(_NO_TEXT).fill_null(False)
-    if suspects.any():
-        # As categories Polars takes nothing but texts.
-        categories = pl.Categorical(pl.Categories("tidegate.sources.json_lines"))
-        with contextlib.suppress(*_REFUSALS):
-            pl.read_ndjson(data, schema={column.name: categories})
-            return pl.repeat(False, len(column), dtype=pl.Boolean, eager=True)
-    return suspects
+    suspects = column.str.contains(_NO_TEXT)
+    if not suspects.any():
+        return _nowhere(len(column))
+    # As categories Polars takes nothing but texts.
+    categories = pl.Categorical(pl.Categories("tidegate.sources.json_lines"))
+    with contextlib.suppress(*_REFUSALS):
+        pl.read_ndjson(data, schema={column.name: categories})
+        return _nowhere(len(column))
+    return suspects.fill_null(False)
+
+
+def _nowhere(height: int) -> pl.Series:
+    """False for each row."""
+    return pl.Series([False]).new_from_index(0, height)

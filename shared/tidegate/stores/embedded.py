@@ -45,6 +45,8 @@ class LocalObjects:
         """See `Objects.get`."""
         path = self._path(key)
         try:
+            if version is None:
+                return path.read_bytes()
             found = _version(path.stat())
             data = path.read_bytes()
             changed_meanwhile = _version(path.stat()) != found
@@ -52,7 +54,7 @@ class LocalObjects:
             raise ObjectNotFound(f"there is no file {path}") from None
         except OSError as error:
             raise _failed(path, "read", error) from None
-        if version is not None and (found != version or changed_meanwhile):
+        if found != version or changed_meanwhile:
             raise ObjectNotFound(f"the file {path} was changed (its version was {version}, and is {found})")
         return data
 
@@ -84,6 +86,9 @@ class LocalObjects:
     def _write(self, key: str, data: bytes, mode: Literal["create", "overwrite"]) -> None:
         path = self._path(key)
         try:
+            if not path.parent.exists():
+                # obstore does so as well, but only after it has failed, and that takes a millisecond.
+                path.parent.mkdir(parents=True, exist_ok=True)
             self._store.put(key, data, mode=mode)
         except AlreadyExistsError:
             raise
@@ -127,11 +132,12 @@ class LocalObjects:
         """Whether a path stays below the root when its links are followed."""
         if path == self._root:
             return True
-        if path.parent not in self._inside:
-            if not path.parent.resolve().is_relative_to(self._root):
+        folder = path.parent
+        if folder not in self._inside:
+            if not self._leads_inside(folder):
                 return False
-            # Resolving takes a system call for each part of the path, so each folder is looked at once.
-            self._inside.add(path.parent)
+            # Each folder is looked at once.
+            self._inside.add(folder)
         return not path.is_symlink() or path.resolve().is_relative_to(self._root)
 
     def _files(self, folder: Path, *, deep: bool) -> "Iterator[os.DirEntry[str]]":

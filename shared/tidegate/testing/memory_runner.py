@@ -17,6 +17,7 @@ from tidegate.epochs.tasks import TaskStores
 from tidegate.outline import DEAD_LETTERS
 from tidegate.plan import Plan
 from tidegate.stores.memory import ManualClock, MemoryObjects, MemoryTable
+from tidegate.stores.ports import Objects
 from tidegate.testing.sequential import SequentialInvoker
 
 
@@ -28,6 +29,7 @@ class MemoryRunner:
         now: Processing time at first, microseconds.
         limits: How its epochs are cut.
         invoker: Makes what runs the tasks; one after the other, if left out.
+        state: Where the state lies; in memory, if left out.
 
     Attributes:
         clock: Processing time of the epochs that are frozen next.
@@ -41,11 +43,12 @@ class MemoryRunner:
         now: int,
         limits: Limits | None = None,
         invoker: Callable[[Plan, TaskStores], Invoker] | None = None,
+        state: Objects | None = None,
     ) -> None:
         self.clock = ManualClock(now)
         self.limits = limits or Limits()
         self.manifests: list[Manifest] = []
-        self.state = MemoryObjects()
+        self.state: Objects = state or MemoryObjects()
         self._plan = plan
         self._stores = TaskStores(MemoryObjects(), self.state, MemoryObjects())
         self._table = MemoryTable()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 from typing import Final, Protocol
 
 import polars as pl
@@ -56,8 +57,7 @@ class StateColumn:
     @property
     def value(self) -> pl.Expr:
         """The initial value as a literal of the column's type."""
-        dtype = pl.Boolean() if isinstance(self.initial, bool) else pl.Int64()
-        return pl.lit(self.initial, dtype=dtype)
+        return pl.lit(self.initial) if isinstance(self.initial, bool) else instant(self.initial)
 
 
 State = dict[str, StateColumn]
@@ -157,6 +157,7 @@ def alarm(trigger: Trigger, path: str, end: pl.Expr, watermark: int) -> pl.Expr:
     return pl.when(due > MIN).then(due).otherwise(instant(MAX))
 
 
+@lru_cache(maxsize=1_024)
 def instant(moment: int) -> pl.Expr:
     """Microseconds as a literal (Int64)."""
     return pl.lit(moment, dtype=pl.Int64)
