@@ -15,7 +15,7 @@ from operator import or_
 import polars as pl
 
 from tidegate.engine.codec import decode_state, encode_state
-from tidegate.engine.columns import GONE, SLICE
+from tidegate.engine.columns import GONE, PANES, SLICE
 from tidegate.engine.frames import constant, is_at, parted
 from tidegate.engine.key_groups import GROUP
 from tidegate.engine.pairs import matches, pairs
@@ -76,20 +76,25 @@ def live(rows: pl.DataFrame) -> pl.DataFrame:
     return there.drop(GONE)
 
 
-def changes(before: pl.DataFrame, after: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+def changes(
+    before: pl.DataFrame, after: pl.DataFrame, grouping: Grouping, *, compared: bool = True
+) -> pl.DataFrame:
     """What a layer over one state says to make another one of it.
 
     Args:
         before: One row for each key and window.
         after: The same.
         grouping: The grouping.
+        compared: Whether rows that are the same in both are looked for, and left out.
     """
     found = pairs(before, after, _identity(grouping))
     _, gone = parted(before, is_at(before.height, found.first))
     written = after
-    if len(found.first):
-        old, new = before[found.first], after[found.second]
-        differs = reduce(or_, (new[name].ne_missing(old[name]) for name in new.columns))
+    if compared and len(found.first):
+        # The panes to take back become others with the index only, and lists take long to compare.
+        names = [name for name in after.columns if name != PANES]
+        old, new = before[names][found.first], after[names][found.second]
+        differs = reduce(or_, (new[name].ne_missing(old[name]) for name in names))
         _, written = parted(after, is_at(after.height, found.second.filter(~differs)))
     written = written.hstack([constant(GONE, False, pl.Boolean(), written.height)])
     if not gone.height:

@@ -105,9 +105,9 @@ def reduce_epoch(
     if sliding:
         kept = slices.with_slices(kept, held, grouping, times.after)
     after = pl.concat([others, kept])
-    return ReduceOutput(
-        after, changes(concerned, kept, grouping), outlooks(after, grouping, times), rows, counters, dead
-    )
+    # Where windows of a key have nothing to do with each other, all of those that it concerns change.
+    changed = changes(concerned, kept, grouping, compared=sliding or grouping.windowing.merges)
+    return ReduceOutput(after, changed, outlooks(after, grouping, times), rows, counters, dead)
 
 
 def _split(
