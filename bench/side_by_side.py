@@ -115,5 +115,6 @@ class Bench:
         except duckdb.IOException as error:
             raise Failed(f"{self.workload.name}: there is no answer to compare, {error}") from None
         if differences or not rows:
-            raise Failed(f"{self.workload.name}: {differences:,} rows differ from DuckDB's {rows:,}")
+            differ = f"{differences:,} rows differ, counted on both sides"
+            raise Failed(f"{self.workload.name}: {differ}, from DuckDB's {rows:,}")
         return int(rows)

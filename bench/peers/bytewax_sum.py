@@ -41,7 +41,7 @@ stream = op.map("parse", op.input("events", flow, TestingSource(lines(events), b
 totals = win.fold_window(
     "sum",
     op.key_on("key", stream, lambda event: event["key"]),
-    # Ten seconds were too little: the clock goes on with the system's while a key waits for its next event.
+    # With ten seconds some windows were wrong, most likely because the clock goes on with the system's.
     win.EventClock(moment, wait_for_system_duration=timedelta(minutes=1)),
     win.TumblingWindower(length=WIDTH, align_to=ALIGNED),
     builder=lambda: 0,

@@ -6,8 +6,8 @@ from pathlib import Path
 from pyflink.table import EnvironmentSettings, TableEnvironment
 
 events, answer = map(Path, sys.argv[1:])
-# Its two readers take the files in no order: with ten seconds, whatever comes from an earlier file is late,
-# and three quarters of the windows lack something. All of them wait for the end.
+# With ten seconds the answer is wrong, most likely because the two readers take the files in another order
+# and elements come late. So all windows wait for the end.
 DELAY = "INTERVAL '3' HOUR"
 
 table = TableEnvironment.create(EnvironmentSettings.in_streaming_mode())

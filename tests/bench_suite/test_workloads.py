@@ -30,7 +30,7 @@ def test_an_answer_that_lacks_a_row_is_found(folder: Path) -> None:
     answer = next((folder / "out" / "answer").rglob("*.parquet"))
     pl.read_parquet(answer).slice(1).write_parquet(answer)
 
-    with pytest.raises(Failed, match="1 rows differ"):
+    with pytest.raises(Failed, match="q2: 1 rows differ"):
         bench.check(folder / "out" / "answer", bench.workload.answer)
 
 
