@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARCHITECTURE ?= arm64
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PYTHON=$(CURDIR)/$(BIN)/python ARCHITECTURE=$(ARCHITECTURE) .venv-sam/bin/sam
 
-.PHONY: help setup demo test check format bench sim soak mutants points crash fuzz build validate localcloud lock clean
+.PHONY: help setup demo test check format bench bench-peers sim soak mutants points crash fuzz build validate localcloud lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,8 +38,11 @@ format: setup ## bring the code into its form
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench: setup ## 2 million JSON records: Tidegate beside DuckDB's batch query
-	@$(BIN)/python -m bench
+bench: setup ## Tidegate beside DuckDB's batch queries, answers compared (WORKLOADS=, EVENTS=, RUNS=)
+	@$(BIN)/python -m bench $(WORKLOADS) $(if $(EVENTS),--events $(EVENTS)) $(if $(RUNS),--runs $(RUNS))
+
+bench-peers: setup ## the window sum in Polars, Flink, Spark, Bytewax and Beam from PyPI (PEERS=, EVENTS=)
+	@$(BIN)/python -m bench.peers $(PEERS) $(if $(EVENTS),--events $(EVENTS))
 
 sim: setup ## one seed of the simulation as a time-line: make sim SEED=7
 	@$(BIN)/python -m tests.sim --seed $(or $(SEED),0) --without "$(WITHOUT)" --left-out "$(LEFT_OUT)"

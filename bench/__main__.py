@@ -1,107 +1,110 @@
-"""`make bench`: 2 million JSON records in 20 files, Tidegate beside DuckDB's batch query of the same files.
+"""`make bench`: Tidegate beside DuckDB's batch query of the same files, answers compared.
 
-Both run as fresh processes, in turn, start-up included, and their answers are compared. Figures on a shared
-machine are noisy: the ratios of one run say more than its seconds.
+Both run as fresh processes, in turn, start-up included. Figures on a shared machine are noisy: the ratios of
+one run say more than its seconds.
 """
 
 import argparse
+import json
 import os
-import shutil
-import subprocess
+import platform
 import sys
-import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 
 import duckdb
+import polars as pl
 
-from bench.events import write_events
+from bench.process import ROOT, Failed
+from bench.side_by_side import Bench, Result
+from bench.workloads import WORKLOADS
 
-FOLDER = Path(".bench")
+FOLDER = ROOT / ".bench"
 
-BATCH = """
-    COPY (
-        SELECT key, time_bucket(INTERVAL '2 minutes', epoch_ms("at")) AS window_start, sum(value) AS total
-        FROM read_json('{events}/*.json', format = 'newline_delimited',
-                       columns = {{key: 'VARCHAR', value: 'BIGINT', "at": 'BIGINT'}})
-        GROUP BY ALL
-    ) TO '{answer}' (FORMAT json)
-"""
-
-COMPARE = """
-    WITH ours AS (SELECT key, window_start::TIMESTAMP AS w, total FROM read_json('{ours}')),
-         batch AS (SELECT key, window_start::TIMESTAMP AS w, total FROM read_json('{batch}'))
-    SELECT count(*) FROM ((FROM ours EXCEPT ALL FROM batch) UNION ALL (FROM batch EXCEPT ALL FROM ours))
-"""
+_TABLE = "{:14}{:>12} {:>7}{:>7}{:>7}   {:>7}{:>7}{:>7}   {:>6}{:>6}{:>6}{:>10}"
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One run of a process: wall seconds, CPU seconds, peak memory in MB."""
-
-    wall: float
-    cpu: float
-    peak: float
-
-
-def measure(command: list[str]) -> Measured:
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"failed with exit code {process.returncode}: {' '.join(command)}")
-    return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
-
-
-def run_tidegate() -> Measured:
-    for name in ("out", "out.state"):
-        shutil.rmtree(FOLDER / name, ignore_errors=True)
-    command = [sys.executable, "-m", "tidegate", "run", "bench/window_sum.py", "--drain"]
-    return measure([*command, "--input", str(FOLDER), "--output", str(FOLDER / "out")])
-
-
-def run_duckdb() -> Measured:
-    query = BATCH.format(events=FOLDER / "events", answer=FOLDER / "batch.json")
-    return measure([sys.executable, "-c", f"import duckdb; duckdb.execute({query!r})"])
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the workloads that are named; 1 if an answer is wrong."""
+    options = _parser().parse_args(arguments)
+    print(", ".join(f"{name} {version}" for name, version in versions().items()))
+    print(f"median of {options.runs} runs in turn, fresh processes; seconds of wall, of CPU; peak MB\n")
+    print(_TABLE.format("", "", "", "ours", "", "", "DuckDB", "", "", "ratio", "", ""))
+    units = ("wall", "CPU", "MB")
+    print(_TABLE.format("", "rows", *units, *units, *units, "to reach"))
+    results, wrong = [], 0
+    for name in options.workloads or WORKLOADS:
+        workload = WORKLOADS[name]
+        rows = options.events or int(workload.rows * options.factor)
+        bench = Bench(workload, options.folder, rows, options.files)
+        options.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            results.append(bench.run(options.runs))
+        except Failed as error:
+            print(f"{name:14}{error}")
+            wrong += 1
+        else:
+            print(row_of(results[-1]), flush=True)
+    print(f"\n{len(results)} answers agree" + (f", {wrong} workloads failed" if wrong else ""))
+    if options.json:
+        options.json.write_text(json.dumps(document(results, options.runs), indent=1) + "\n")
+    return 1 if wrong else 0
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="make bench")
-    parser.add_argument("--events", type=int, default=2_000_000)
-    parser.add_argument("--files", type=int, default=20)
-    parser.add_argument("--runs", type=int, default=5)
-    options = parser.parse_args()
-    marker = FOLDER / f"events-{options.events}-{options.files}"
-    if not marker.exists():
-        print(f"writing {options.events:,} events")
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        write_events(FOLDER / "events", events=options.events, files=options.files)
-        marker.touch()
-    ours, batch = [], []
-    for _ in range(options.runs):
-        ours.append(run_tidegate())
-        batch.append(run_duckdb())
-    compare = COMPARE.format(ours=FOLDER / "out/totals/*.json", batch=FOLDER / "batch.json")
-    (differences,) = duckdb.execute(compare).fetchone() or (0,)
-    print(f"{options.events:,} JSON events, {options.files} files, 5,000 keys, windows of 2 minutes")
-    print(f"median of {options.runs} runs in turn, fresh processes, {os.cpu_count()} cores\n")
-    print(f"{'':24}{'wall s':>10}{'CPU s':>10}{'peak MB':>10}{'events/s':>12}")
-    middle = {}
-    for name, runs in (("tidegate run --drain", ours), (f"DuckDB {duckdb.__version__} batch", batch)):
-        middle[name] = Measured(
-            *(median(getattr(run, part) for run in runs) for part in ("wall", "cpu", "peak"))
-        )
-        row = middle[name]
-        print(f"{name:24}{row.wall:10.2f}{row.cpu:10.2f}{row.peak:10.0f}{options.events / row.wall:12,.0f}")
-    first, second = middle.values()
-    ratios = (first.wall / second.wall, first.cpu / second.cpu, first.peak / second.peak)
-    print(f"{'ratio':24}" + "".join(f"{ratio:10.2f}" for ratio in ratios))
-    print(f"\nanswers {'agree' if not differences else f'DIFFER in {differences} rows'}")
-    sys.exit(1 if differences else 0)
+def versions() -> dict[str, str]:
+    """Of what the figures depend on."""
+    return {
+        "Python": platform.python_version(),
+        "Polars": pl.__version__,
+        "DuckDB": duckdb.__version__,
+        "cores": str(os.cpu_count()),
+    }
+
+
+def row_of(result: Result) -> str:
+    """A line of the table."""
+    times = ("{:7.2f}{:7.2f}{:7.0f}".format(*asdict(each).values()) for each in (result.ours, result.batch))
+    ratios = "{:6.2f}{:6.2f}{:6.2f}".format(*asdict(result.ratios).values())
+    reach = f"{result.workload.to_reach:10.1f}" if result.workload.to_reach else ""
+    return f"{result.workload.name:14}{result.rows:12,} " + "   ".join((*times, ratios)) + reach
+
+
+def document(results: Sequence[Result], runs: int) -> dict[str, object]:
+    """The results as JSON."""
+    return {
+        "versions": versions(),
+        "machine": platform.machine(),
+        "runs": runs,
+        "workloads": [
+            {
+                "name": each.workload.name,
+                "title": each.workload.title,
+                "rows": each.rows,
+                "to_reach": each.workload.to_reach,
+                "tidegate": asdict(each.ours),
+                "duckdb": asdict(each.batch),
+            }
+            for each in results
+        ],
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)}; all if none"
+    )
+    parser.add_argument(
+        "--events", type=int, metavar="N", help="rows of each input, instead of its own number"
+    )
+    parser.add_argument("--factor", type=float, default=1.0, help="makes each input so many times as large")
+    parser.add_argument("--files", type=int, default=20, help="files of an input (default: %(default)s)")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each (default: %(default)s)")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where inputs and outputs go")
+    parser.add_argument("--json", type=Path, help="a file for the figures, which bench.report draws")
+    return parser
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -87,12 +87,12 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
     os.environ["POLARS_MAX_THREADS"] = "1"
-    from bench.events import write_events
+    from bench.inputs import write_events
 
     folder = FOLDER / f"functions-{options.events}"
     if not folder.exists():
-        write_events(folder, events=options.events, files=5)
-    files = [path.read_bytes() for path in sorted(folder.iterdir())]
+        write_events(folder, options.events, files=5)
+    files = [path.read_bytes() for path in sorted((folder / "events").iterdir())]
     print(
         f"{options.events:,} JSON events, 5,000 keys, windows of 2 minutes; median of {options.runs} runs\n"
     )

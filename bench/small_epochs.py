@@ -8,6 +8,7 @@ consists of such epochs.
 
 import argparse
 import shutil
+import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -18,10 +19,11 @@ from statistics import median
 from typing import Any
 
 import tidegate as tg
-from bench.__main__ import measure
-from bench.events import write_events
-from bench.window_sum import pipeline as tumbling
-from bench.window_sum import records
+from bench.inputs import cuts, events
+from bench.pipelines import json as records
+from bench.pipelines import sum_json
+from bench.process import measure
+from tidegate.engine.segments import Standing
 from tidegate.epochs import tasks
 from tidegate.epochs.machine import Coordinator
 from tidegate.epochs.record import Limits
@@ -41,9 +43,9 @@ WARM = 20
 STAGES: list[tuple[str, Any, tuple[str, ...]]] = [
     ("plan the epoch", Coordinator, ("plan",)),
     ("read and combine", tasks, ("map_epoch",)),
-    ("read state", tasks, ("read_segments",)),
+    ("read state", Standing, ("read",)),
     ("join, triggers, panes", tasks, ("reduce_epoch", "regroup")),
-    ("encode state", tasks, ("encode_state",)),
+    ("encode state", tasks, ("encode_layers",)),
     ("encode output", Sink, ("encode",)),
     ("the rest of the task", workers, ("run_task",)),
     ("the rest of the run", EmbeddedRunner, ("run",)),
@@ -99,14 +101,17 @@ def pipelines() -> dict[str, Pipeline]:
         .group_by("key")
         .agg(total=tg.sum("value"), games=tg.count())
     )
-    return {"window sum": tumbling, "sessions": tg.Pipeline("sessions", sessions.write_json("totals"))}
+    return {"window sum": sum_json, "sessions": tg.Pipeline("sessions", sessions.write_json("totals"))}
 
 
 def run(pipeline: Pipeline, epochs: int) -> tuple[list[float], list[float], Stages]:
     """Wall and CPU milliseconds of each epoch but the first ones, and those of their stages."""
     shutil.rmtree(FOLDER, ignore_errors=True)
-    write_events(FOLDER / "new", events=EVENTS * (epochs + WARM), files=epochs + WARM, keys=KEYS)
-    (FOLDER / "in/events").mkdir(parents=True)
+    for folder in ("new", "in/events"):
+        (FOLDER / folder).mkdir(parents=True)
+    number = EVENTS * (epochs + WARM)
+    for name, first, last in cuts(number, epochs + WARM):
+        events(first, last, number=number, keys=KEYS).write_ndjson(FOLDER / "new" / f"{name}.json")
     folders = Folders.of(FOLDER / "in", FOLDER / "out", None)
     wall, cpu, stages = [], [], Stages()
     with open_runner(compile_plan(pipeline), "", folders, limits=Limits()) as runner, measured(stages):
@@ -125,8 +130,18 @@ def run(pipeline: Pipeline, epochs: int) -> tuple[list[float], list[float], Stag
 def seed_seconds(seeds: int) -> float:
     """CPU seconds of a seed of the simulation, without what the process needs to start."""
     command = [sys.executable, "-m", "tests.sim", "--jobs", "1", "--seeds"]
-    first, second = (measure([*command, str(number)]).cpu for number in (1, seeds + 1))
+    first, second = (measure([*command, str(number)], FOLDER).cpu for number in (1, seeds + 1))
     return (second - first) / seeds
+
+
+def import_seconds() -> float:
+    """How long `import tidegate` takes in a new process, the median of five."""
+    timed = (
+        "import time; started = time.perf_counter(); import tidegate; print(time.perf_counter() - started)"
+    )
+    command = [sys.executable, "-c", timed]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=True) for _ in range(5)]
+    return median(float(each.stdout) for each in runs)
 
 
 def main() -> None:
@@ -134,6 +149,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=30)
     options = parser.parse_args()
+    print(f"`import tidegate` takes {import_seconds() * 1_000:.0f} ms\n")
     print(f"epochs of one file of {EVENTS:,} events, embedded, warm; {options.epochs} of each pipeline")
     for name, pipeline in pipelines().items():
         wall, cpu, stages = run(pipeline, options.epochs)
