@@ -7,7 +7,7 @@ BIN := .venv/bin
 ARCHITECTURE ?= arm64
 SAM := SAM_CLI_TELEMETRY=0 AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} PYTHON=$(CURDIR)/$(BIN)/python ARCHITECTURE=$(ARCHITECTURE) .venv-sam/bin/sam
 
-.PHONY: help setup demo test check format bench bench-peers sim soak mutants points crash fuzz build validate localcloud lock clean
+.PHONY: help setup demo test check format bench bench-peers sim soak transcripts mutants points crash fuzz build validate localcloud lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,8 +47,12 @@ bench-peers: setup ## the window sum in Polars, Flink, Spark, Bytewax and Beam f
 sim: setup ## one seed of the simulation as a time-line: make sim SEED=7
 	@$(BIN)/python -m tests.sim --seed $(or $(SEED),0) --without "$(WITHOUT)" --left-out "$(LEFT_OUT)"
 
-soak: setup ## 100,000 seeds of the simulation, hours (SEEDS=, FIRST=)
+soak: setup ## 100,000 seeds of the simulation and as many examples of the oracle, hours (SEEDS=, FIRST=)
 	@$(BIN)/python -m tests.sim --seeds $(or $(SEEDS),100000) --first $(or $(FIRST),0) --keep
+	@$(BIN)/python -m tests.oracle --examples $(or $(SEEDS),100000) --first $(or $(FIRST),0)
+
+transcripts: setup ## write docs/transcripts.md from tests/transcripts/*.yaml
+	@$(BIN)/python -m tests.transcripts.page
 
 mutants: setup ## mistakes in the protocol, each of which the simulation must find
 	@$(BIN)/python -m tests.sim.mutants
