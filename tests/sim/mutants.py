@@ -6,7 +6,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -22,7 +22,7 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")
 import polars as pl
 
 from tests.sim.seeds import simulate
-from tidegate.engine import assignment, key_groups, reduce_task, segments
+from tidegate.engine import assignment, key_groups, reduce_task
 from tidegate.engine.columns import GONE
 from tidegate.engine.map_task import InputSlice
 from tidegate.engine.segments import Standing
@@ -166,8 +166,8 @@ def windows_that_are_gone_come_back() -> Iterator[None]:
     """A delta does not say which windows left the state."""
     original = reduce_task.changes
 
-    def changes(*given: Any) -> pl.DataFrame:
-        return original(*given).filter(~pl.col(GONE))
+    def changes(*given: Any, **how: Any) -> pl.DataFrame:
+        return original(*given, **how).filter(~pl.col(GONE))
 
     with patch.object(reduce_task, "changes", changes):
         yield
@@ -187,10 +187,13 @@ def a_bucket_that_is_not_read_is_lost() -> Iterator[None]:
 
 @mutant
 def folding_forgets_the_base() -> Iterator[None]:
-    """Layers that are folded are taken for all that there is."""
-    original = segments.untouched
+    """New rows take the place of the layers that they are folded with."""
+    original = Standing._newest
 
-    with patch.object(segments, "untouched", lambda layers, rows: original(layers[-1:], rows)):
+    def _newest(self: Standing, layers: Sequence[Layer], *over: pl.DataFrame) -> pl.DataFrame:
+        return original(self, () if over else layers, *over)
+
+    with patch.object(Standing, "_newest", _newest):
         yield
 
 
