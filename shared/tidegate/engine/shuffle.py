@@ -9,26 +9,22 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from tidegate.engine.codec import decode_piece, encode_piece
+from tidegate.engine.codec import decode_piece, encode_piece, joined
 from tidegate.engine.key_groups import GROUP, in_range
-from tidegate.references import KeyRange, Piece, checksum
+from tidegate.references import KeyRange, Piece
 from tidegate.stores.ports import Objects
 
 
 def cut(partials: pl.DataFrame, ranges: Sequence[KeyRange]) -> tuple[bytes, list[Piece]]:
     """The content of a shuffle object, and its pieces; ranges without rows have none."""
     ordered = partials.sort(GROUP, maintain_order=True)
-    content: list[bytes] = []
-    pieces: list[Piece] = []
-    offset = 0
-    for task, wanted in enumerate(ranges):
-        rows = ordered.filter(in_range(wanted))
-        if rows.height:
-            data = encode_piece(rows)
-            content.append(data)
-            pieces.append(Piece(task, offset, len(data), checksum(data)))
-            offset += len(data)
-    return b"".join(content), pieces
+    parts = {task: ordered.filter(in_range(wanted)) for task, wanted in enumerate(ranges)}
+    parts = {task: rows for task, rows in parts.items() if rows.height}
+    content, extents = joined([encode_piece(rows) for rows in parts.values()])
+    return content, [
+        Piece(task, place.offset, place.length, place.checksum)
+        for task, place in zip(parts, extents, strict=True)
+    ]
 
 
 def fetch(objects: Objects, sources: Iterable[tuple[str, Piece]]) -> list[pl.DataFrame]:
