@@ -17,7 +17,7 @@ import polars as pl
 from tidegate.engine.codec import decode_state, encode_state, joined
 from tidegate.engine.columns import GONE, PANES, SLICE
 from tidegate.engine.frames import constant, is_at, parted
-from tidegate.engine.key_groups import GROUP
+from tidegate.engine.key_groups import within
 from tidegate.engine.pairs import matches, pairs
 from tidegate.engine.state import places, state_schema
 from tidegate.grouping import Grouping
@@ -49,13 +49,6 @@ def read_layers(objects: Objects, layers: Sequence[Layer], grouping: Grouping) -
             rows = decode_state(key, each.verify(data), layer_schema(grouping))
             frames[each] = within(rows, each.range)
     return [frames[each] for each in layers]
-
-
-def within(rows: pl.DataFrame, wanted: KeyRange) -> pl.DataFrame:
-    """The rows of a range of key groups."""
-    groups = rows.get_column(GROUP)
-    inside, _ = parted(rows, (groups >= wanted.low) & (groups < wanted.high))
-    return inside
 
 
 def newest(layers: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from tidegate.engine.codec import decode_piece, encode_piece, joined
-from tidegate.engine.key_groups import GROUP, in_range
+from tidegate.engine.key_groups import GROUP, within
 from tidegate.references import KeyRange, Piece
 from tidegate.stores.ports import Objects
 
@@ -18,9 +18,12 @@ from tidegate.stores.ports import Objects
 def cut(partials: pl.DataFrame, ranges: Sequence[KeyRange]) -> tuple[bytes, list[Piece]]:
     """The content of a shuffle object, and its pieces; ranges without rows have none."""
     ordered = partials.sort(GROUP, maintain_order=True)
-    parts = {task: ordered.filter(in_range(wanted)) for task, wanted in enumerate(ranges)}
-    parts = {task: rows for task, rows in parts.items() if rows.height}
-    content, extents = joined([encode_piece(rows) for rows in parts.values()])
+    parts = {
+        task: encode_piece(rows)
+        for task, wanted in enumerate(ranges)
+        if (rows := within(ordered, wanted)).height
+    }
+    content, extents = joined(list(parts.values()))
     return content, [
         Piece(task, place.offset, place.length, place.checksum)
         for task, place in zip(parts, extents, strict=True)
