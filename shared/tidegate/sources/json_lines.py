@@ -60,8 +60,7 @@ def read_json_lines(content: Content, schema: Mapping[str, pl.DataType]) -> Iter
     Raises:
         UnreadableFile: Too many of the lines of a batch cannot be read.
     """
-    if content.start(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK:
-        content.skip(BYTE_ORDER_MARK)
+    content.skip(BYTE_ORDER_MARK)
     slow = _SlowReader(schema)
     for piece in content.batches():
         frame, dead = read_pieces(piece, lambda part: _fast(part, schema, slow), slow.read)
