@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegate.epochs.layout import Layout
 from tidegate.epochs.manifest import Manifest, build_manifest, frontier_after, read_manifest
-from tidegate.epochs.record import EpochRecord, Layout
+from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Published, TaskResult
 from tidegate.errors import CorruptObject
 from tidegate.frontier import SOURCE, Frontier, Held, WatermarkRule

@@ -12,7 +12,7 @@ import polars as pl
 from tests.epochs.scenario import EARLY_AND_LATE, WAVES, Process, World, compiled
 from tidegate.engine.codec import encode_piece, encode_state
 from tidegate.epochs import paths
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.sources.formats import Format
 
 if sys.version_info >= (3, 14):

@@ -7,7 +7,7 @@ import pytest
 from tests.epochs.scenario import NOON, WAVES, World, compiled, uploaded
 from tidegate.epochs import lease, paths
 from tidegate.epochs.head import Head
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import run_task
 from tidegate.errors import ForeignObject, IncompatiblePipeline

@@ -20,7 +20,7 @@ from tests.oracle.naive_aggregates import AGGREGATES
 from tests.oracle.naive_triggers import Spec
 from tests.oracle.naive_windows import Spec as WindowSpec
 from tidegate.accumulation import Accumulation
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.pipeline import Stream
 from tidegate.plan import Plan, compile_plan
 from tidegate.testing.simulation.cloud import Settings

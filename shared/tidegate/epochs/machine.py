@@ -36,8 +36,9 @@ from typing import Protocol
 
 from tidegate.epochs import intake, paths
 from tidegate.epochs.head import Head
+from tidegate.epochs.layout import Limits, lay_out, take
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
-from tidegate.epochs.record import EpochRecord, Limits, lay_out, take
+from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Task, TaskResult, result_key, tasks_of
 from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
 from tidegate.frontier import UnionFrontier, first_frontier

@@ -13,8 +13,9 @@ from typing import Any, Protocol
 from tidegate.epochs import lease
 from tidegate.epochs.action import HOUSEKEEPING, Action, next_action
 from tidegate.epochs.intake import InputObject, accept
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import Coordinator, Event, State
-from tidegate.epochs.record import EpochRecord, Limits
+from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Task
 from tidegate.epochs.sweep import EPOCHS_KEPT, sweep
 from tidegate.errors import ForeignObject

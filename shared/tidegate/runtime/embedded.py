@@ -16,9 +16,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tidegate.epochs import intake
+from tidegate.epochs.layout import Limits, lay_out
 from tidegate.epochs.machine import Coordinator, Invoker, drive
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import EpochRecord, Limits, lay_out
+from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.sweep import sweep
 from tidegate.errors import UsageError
 from tidegate.frontier import Frontier, UnionFrontier, WatermarkRule, first_frontier

@@ -10,9 +10,9 @@ from itertools import count
 from typing import Any
 
 from tidegate.epochs import intake
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import Coordinator, Invoker, drive
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import Limits
 from tidegate.epochs.tasks import TaskStores
 from tidegate.outline import DEAD_LETTERS
 from tidegate.plan import Plan
