@@ -15,6 +15,9 @@ MAX_FILES_PER_EPOCH = 1_000
 MAP_TASK_BYTES = 32 * 1024 * 1024
 """Input bytes that one map task is given, unless the task limit makes it more."""
 
+SPLIT_BYTES = 8 * 1024 * 1024
+"""Bytes that each part of a file has at least, where a file is cut up for several map tasks."""
+
 MAX_TASKS = 40
 """Tasks of one stage at most: the width of an inline Step Functions Map."""
 

@@ -1,9 +1,12 @@
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.epochs.intake import Accepted, InputObject
-from tidegate.epochs.layout import Limits, lay_out, take
-from tidegate.limits import KEY_GROUPS, MAX_TASKS
+from tidegate.epochs.layout import Limits, Split, lay_out, take
+from tidegate.limits import INPUT_OBJECT_BYTES, KEY_GROUPS, MAX_TASKS
+from tidegate.outline import Outline, SourceOutline
 
 sizes = st.lists(st.one_of(st.just(0), st.integers(1, 3), st.integers(0, 10**9)), max_size=60)
 limits = st.builds(
@@ -13,19 +16,39 @@ limits = st.builds(
     tasks=st.integers(1, MAX_TASKS),
     small=st.one_of(st.just(0), st.integers(0, 10**9)),
     task_bytes=st.one_of(st.just(1), st.integers(1, 10**9)),
+    split_bytes=st.one_of(st.just(1), st.integers(1, 10**9)),
 )
 
 
-def inputs(sizes: list[int]) -> list[Accepted]:
-    return [Accepted(InputObject(f"f{n}", "1", size), f"{n:05}") for n, size in enumerate(sizes)]
+names = st.sampled_from(("json", "json.gz"))
 
 
-@given(sizes, limits, st.booleans())
+def inputs(sizes: Sequence[int], suffix: str = "json") -> list[Accepted]:
+    return [Accepted(InputObject(f"f{n}.{suffix}", "1", size), f"{n:05}") for n, size in enumerate(sizes)]
+
+
+def plan(shuffles: int, *, splits: bool = True) -> Outline:
+    return Outline("p", "f", (), (SourceOutline("json", "events", splits=splits),), "panes", shuffles)
+
+
+PLAN = plan(1)
+
+
+@given(sizes, names, limits, st.booleans())
 def test_a_layout_covers_everything_once_and_in_order(
-    sizes: list[int], limits: Limits, shuffles: bool
+    sizes: list[int], suffix: str, limits: Limits, shuffles: bool
 ) -> None:
-    layout = lay_out(inputs(sizes), limits, shuffles=shuffles)
-    assert [number for each in layout.slices for number in each] == list(range(len(sizes)))
+    layout = lay_out(inputs(sizes, suffix), limits, plan(int(shuffles)))
+    splits = [split for each in layout.slices for split in each]
+    assert sorted({each.input for each in splits}) == list(range(len(sizes)))
+    assert [each.input for each in splits] == sorted(each.input for each in splits)
+    for number, size in enumerate(sizes):
+        parts = [(each.start, each.end) for each in splits if each.input == number]
+        assert [end for _, end in parts] == [*(start for start, _ in parts[1:]), None]
+        assert parts[0][0] == 0
+        assert len(parts) == 1 or size - parts[-1][0] >= limits.split_bytes
+        assert all(end - start >= limits.split_bytes for start, end in parts if end is not None)
+        assert len(parts) == 1 or suffix == "json"
     assert len(layout.slices) <= limits.tasks
     if not layout.small:
         assert all(layout.slices)
@@ -41,28 +64,46 @@ def test_a_layout_covers_everything_once_and_in_order(
         assert layout.ranges == ()
 
 
-@given(sizes, limits)
-def test_tasks_share_the_bytes_evenly(sizes: list[int], limits: Limits) -> None:
-    layout = lay_out(inputs(sizes), limits, shuffles=True)
+@given(sizes, limits, st.booleans())
+def test_tasks_share_the_bytes_evenly(sizes: list[int], limits: Limits, splits: bool) -> None:
+    layout = lay_out(inputs(sizes), limits, plan(1, splits=splits))
     if layout.small or not sizes:
         return
-    largest, total = max(sizes), sum(sizes)
-    fair = total / max(1, min(limits.tasks, len(sizes), -(-total // limits.task_bytes)))
-    assert all(sum(sizes[number] for number in each) <= fair + largest for each in layout.slices)
+    most = [max(1, size // limits.split_bytes) if splits else 1 for size in sizes]
+    tasks = max(1, min(limits.tasks, sum(most), -(-sum(sizes) // limits.task_bytes)))
+    # What is not cut begins in a task's share and goes on behind it.
+    over = max((min(size, 2 * limits.split_bytes) if splits else size) for size in sizes)
+    for each in layout.slices:
+        taken = sum((sizes[s.input] if s.end is None else s.end) - s.start for s in each)
+        assert taken <= sum(sizes) / tasks + over + 1
+
+
+def test_a_large_file_is_cut_where_shares_end() -> None:
+    limits = Limits(small=0, task_bytes=100, split_bytes=30)
+    layout = lay_out(inputs([40, 260]), limits, PLAN)
+    assert layout.slices == ((Split(0), Split(1, 0, 60)), (Split(1, 60, 160),), (Split(1, 160),))
+
+
+def test_what_is_compressed_or_a_mark_or_too_large_to_be_read_is_not_cut() -> None:
+    limits = Limits(small=0, task_bytes=100, split_bytes=1)
+    assert lay_out(inputs([1_000], "json.gz"), limits, PLAN).slices == ((Split(0),),)
+    assert lay_out(inputs([1_000]), limits, plan(1, splits=False)).slices == ((Split(0),),)
+    assert lay_out(inputs([INPUT_OBJECT_BYTES + 1]), limits, PLAN).slices == ((Split(0),),)
+    assert len(lay_out(inputs([INPUT_OBJECT_BYTES]), limits, PLAN).slices) == limits.tasks
 
 
 @given(sizes, limits)
 def test_small_epochs_have_one_task(sizes: list[int], limits: Limits) -> None:
-    layout = lay_out(inputs(sizes), limits, shuffles=True)
+    layout = lay_out(inputs(sizes), limits, PLAN)
     assert layout.small == (sum(sizes) <= limits.small or limits.tasks == 1)
     if layout.small:
-        assert layout.slices == (tuple(range(len(sizes))),)
+        assert layout.slices == (tuple(map(Split, range(len(sizes)))),)
         assert layout.ranges == ((0, KEY_GROUPS),)
 
 
 def test_an_empty_file_at_the_end_of_a_large_epoch() -> None:
-    layout = lay_out(inputs([10, 10, 0, 0]), Limits(small=0, task_bytes=10), shuffles=True)
-    assert layout.slices == ((0,), (1, 2, 3))
+    layout = lay_out(inputs([10, 10, 0, 0]), Limits(small=0, task_bytes=10), PLAN)
+    assert layout.slices == ((Split(0),), (Split(1), Split(2), Split(3)))
 
 
 @given(sizes, limits)

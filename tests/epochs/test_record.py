@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.epochs.intake import Accepted, InputObject
-from tidegate.epochs.layout import Layout
+from tidegate.epochs.layout import Layout, Split
 from tidegate.epochs.record import EpochRecord
 from tidegate.frontier import Frontier, Held
 from tidegate.timestamps import MAX, MIN
@@ -25,10 +25,11 @@ frontiers = st.builds(
     producers,
     st.none() | st.integers(0, MAX),
 )
+splits = st.builds(Split, st.integers(0, 99), st.integers(0, 2**50), st.none() | st.integers(0, 2**50))
 layouts = st.builds(
     Layout,
     st.booleans(),
-    st.lists(st.lists(st.integers(0, 99), max_size=3).map(tuple), max_size=3).map(tuple),
+    st.lists(st.lists(splits, max_size=3).map(tuple), max_size=3).map(tuple),
     st.lists(st.tuples(st.integers(0, 1024), st.integers(0, 1024)), max_size=3).map(tuple),
 )
 records = st.builds(

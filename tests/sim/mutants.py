@@ -24,7 +24,7 @@ import polars as pl
 from tests.sim.seeds import simulate
 from tidegate.engine import assignment, key_groups, reduce_task
 from tidegate.engine.columns import GONE
-from tidegate.engine.map_task import InputSlice
+from tidegate.engine.input_slice import InputSlice
 from tidegate.engine.segments import Standing
 from tidegate.epochs import action, intake, lease, machine, paths, sweep, tasks
 from tidegate.epochs.machine import Coordinator, Event
@@ -394,8 +394,8 @@ def no_reconciler() -> Iterator[None]:
 
 @mutant
 def inputs_are_read_without_their_version() -> Iterator[None]:
-    def unversioned(key: str, version: str, size: int) -> InputSlice:
-        return InputSlice(key, None, size)  # type: ignore[arg-type]
+    def unversioned(key: str, version: str, size: int, *part: Any) -> InputSlice:
+        return InputSlice(key, None, size, *part)  # type: ignore[arg-type]
 
     with patch.object(tasks, "InputSlice", unversioned):
         yield

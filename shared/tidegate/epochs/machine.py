@@ -317,7 +317,7 @@ class Coordinator:
             accepted=intake.last_accepted(self._table),
             processed=max([processed, *(each.position for each in inputs)]),
             previous=head.manifest,
-            layout=lay_out(inputs, self._limits, shuffles=self._outline.shuffles),
+            layout=lay_out(inputs, self._limits, self._outline),
             ended=ends,
         )
 

@@ -187,6 +187,10 @@ def build_manifest(
     counters: Counter[str] = Counter(files=len(record.inputs))
     for result in results:
         counters.update(result.counters)
+    # As a file counts once that cannot be read, so does one of which some parts cannot be.
+    unread = {number for result in results for number in result.unread}
+    if unread:
+        counters.update(records=len(unread), dead_letters=len(unread))
     totals = Counter(previous.totals if previous else {})
     totals.update(counters)
     totals["epochs"] = record.epoch

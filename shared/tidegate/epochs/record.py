@@ -9,7 +9,7 @@ from typing import Any
 
 from tidegate.epochs import documents, paths
 from tidegate.epochs.intake import Accepted, InputObject
-from tidegate.epochs.layout import Layout
+from tidegate.epochs.layout import Layout, Split
 from tidegate.frontier import Frontier, Held, UnionFrontier
 
 KIND = "epoch-record"
@@ -71,7 +71,7 @@ class EpochRecord:
             "processed": self.processed,
             "previous": list(self.previous),
             "small": self.layout.small,
-            "slices": [list(each) for each in self.layout.slices],
+            "slices": [[_split_body(split) for split in each] for each in self.layout.slices],
             "ranges": [list(each) for each in self.layout.ranges],
             "shuffles": self.layout.shuffles,
         }
@@ -112,12 +112,23 @@ class EpochRecord:
             ended=tuple(body.get("ended", ())),
             layout=Layout(
                 small=body["small"],
-                slices=tuple(tuple(each) for each in body["slices"]),
+                slices=tuple(tuple(map(_split, each)) for each in body["slices"]),
                 ranges=tuple((low, high) for low, high in body["ranges"]),
                 # Version 0.1.0 had at most one.
                 shuffles=body.get("shuffles", min(1, len(body["ranges"]))),
             ),
         )
+
+
+def _split_body(split: Split) -> int | list[int | None]:
+    """A split in a document: the number of an input that is read whole, or with the range of its bytes."""
+    if split == Split(split.input):
+        return split.input
+    return [split.input, split.start, split.end]
+
+
+def _split(body: int | list[int]) -> Split:
+    return Split(body) if isinstance(body, int) else Split(*body)
 
 
 def frontier_body(frontier: Frontier | UnionFrontier) -> dict[str, Any]:

@@ -52,6 +52,7 @@ class TaskResult:
         pipeline: Whose task it is; empty in a result of version 0.1.0, which does not say it.
         epoch: Of the task; 0 where the pipeline is empty.
         marks: The highest mark that the task read of each producer; of a union also what elements give.
+        unread: The numbers of the inputs of which it was to read a part, and could not.
     """
 
     stage: str
@@ -68,6 +69,7 @@ class TaskResult:
     pipeline: str = ""
     epoch: int = 0
     marks: dict[str, int] = field(default_factory=dict)
+    unread: tuple[int, ...] = ()
 
     @property
     def stated(self) -> dict[str, int]:
@@ -92,6 +94,8 @@ class TaskResult:
             "epoch": self.epoch,
             "marks": self.marks,
         }
+        if self.unread:
+            body["unread"] = list(self.unread)
         return documents.encode(KIND, body)
 
     @classmethod
@@ -125,6 +129,7 @@ class TaskResult:
             pipeline=body.get("pipeline", ""),
             epoch=body.get("epoch", 0),
             marks=dict(body.get("marks", {})),
+            unread=tuple(body.get("unread", ())),
         )
 
 

@@ -13,13 +13,15 @@ import polars as pl
 
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.emission import Times
+from tidegate.engine.input_slice import InputSlice
 from tidegate.engine.layers import LayerRows, encode_layers
-from tidegate.engine.map_task import InputSlice, MapOutput, map_epoch
+from tidegate.engine.map_task import MapOutput, map_epoch
 from tidegate.engine.reduce_task import reduce_epoch
 from tidegate.engine.regroup import regroup
 from tidegate.engine.segments import Standing, is_due
 from tidegate.engine.shuffle import cut, fetch
 from tidegate.epochs import paths
+from tidegate.epochs.layout import Split
 from tidegate.epochs.manifest import (
     Manifest,
     frontier_after,
@@ -133,13 +135,15 @@ class _Attempt:
 
     def map(self) -> TaskResult:
         """Reads and combines one slice of the input; shuffles, or writes the sink's rows."""
-        mapped = self._read(self.record.layout.slices[self.task.number])
+        splits = self.record.layout.slices[self.task.number]
+        mapped = self._read(splits)
         shuffle, pieces = self._shuffled(mapped.partials)
         return self._result(
             counters=mapped.counters,
             shuffle=shuffle,
             pieces=pieces,
             outputs=self._outputs(mapped.rows, mapped.dead, {0: mapped.late}),
+            unread=tuple(splits[number].input for number in mapped.unread),
             **self._stated(mapped),
         )
 
@@ -174,7 +178,7 @@ class _Attempt:
 
     def epoch(self) -> TaskResult:
         """Does all stages of a small epoch in one go, with nothing stored between them."""
-        mapped = self._read(range(len(self.record.inputs)))
+        mapped = self._read([Split(number) for number in range(len(self.record.inputs))])
         stated = self._stated(mapped)
         counters, dead, rows = mapped.counters, mapped.dead, mapped.rows
         late = {0: mapped.late}
@@ -233,9 +237,11 @@ class _Attempt:
         data, cuts = cut(partials, self._ranges())
         return (self._put("shuffle.arrow", data).key, tuple(cuts)) if cuts else ("", ())
 
-    def _read(self, numbers: "range | tuple[int, ...]") -> MapOutput:
-        inputs = [self.record.inputs[number].object for number in numbers]
-        slices = [InputSlice(each.key, each.version, each.size) for each in inputs]
+    def _read(self, splits: Sequence[Split]) -> MapOutput:
+        inputs = [(self.record.inputs[each.input].object, each) for each in splits]
+        slices = [
+            InputSlice(each.key, each.version, each.size, split.start, split.end) for each, split in inputs
+        ]
         return map_epoch(
             self.plan,
             self.stores.input,

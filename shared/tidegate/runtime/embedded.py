@@ -144,7 +144,7 @@ class EmbeddedRunner:
             frontier=last.frontier if last else first_frontier(self._outline.rules),
             ended=tuple(each for each in record.ended if each in self._outline.bounded),
             previous=(last.key, checksum(last.encode())) if last else ("", ""),
-            layout=lay_out(record.inputs, self.limits, shuffles=self._outline.shuffles),
+            layout=lay_out(record.inputs, self.limits, self._outline),
         )
         self._state.put_if_absent(again.key, again.encode())
         # Before all time, so that nothing else is due: what an alarm made has a record of its own.
