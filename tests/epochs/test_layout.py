@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 
 from tidegate.epochs.intake import Accepted, InputObject
 from tidegate.epochs.layout import Limits, Split, lay_out, take
-from tidegate.limits import INPUT_OBJECT_BYTES, KEY_GROUPS, MAX_TASKS
+from tidegate.limits import INPUT_OBJECT_BYTES, KEY_GROUPS, MAX_TASKS, OPEN_BYTES
 from tidegate.outline import Outline, SourceOutline
+from tidegate.references import KeyRange, Layer, Segment
 
 sizes = st.lists(st.one_of(st.just(0), st.integers(1, 3), st.integers(0, 10**9)), max_size=60)
 limits = st.builds(
@@ -32,6 +33,7 @@ def plan(shuffles: int, *, splits: bool = True) -> Outline:
 
 
 PLAN = plan(1)
+MB = 1024 * 1024
 
 
 @given(sizes, names, limits, st.booleans())
@@ -70,26 +72,40 @@ def test_tasks_share_the_bytes_evenly(sizes: list[int], limits: Limits, splits: 
     if layout.small or not sizes:
         return
     most = [max(1, size // limits.split_bytes) if splits else 1 for size in sizes]
-    tasks = max(1, min(limits.tasks, sum(most), -(-sum(sizes) // limits.task_bytes)))
+    costs = [max(size, OPEN_BYTES) for size in sizes]
+    tasks = min(limits.tasks, sum(most), -(-sum(costs) // limits.task_bytes))
     # What is not cut begins in a task's share and goes on behind it.
-    over = max((min(size, 2 * limits.split_bytes) if splits else size) for size in sizes)
+    over = max((min(cost, 2 * limits.split_bytes) if splits else cost) for cost in costs) + OPEN_BYTES
     for each in layout.slices:
-        taken = sum((sizes[s.input] if s.end is None else s.end) - s.start for s in each)
-        assert taken <= sum(sizes) / tasks + over + 1
+        shares = [
+            ((sizes[s.input] if s.end is None else s.end) - s.start) / max(1, sizes[s.input]) for s in each
+        ]
+        whole = [share or float(not sizes[s.input]) for share, s in zip(shares, each, strict=True)]
+        taken = sum(costs[s.input] * share for s, share in zip(each, whole, strict=True))
+        assert taken <= sum(costs) / tasks + over + 1
 
 
 def test_a_large_file_is_cut_where_shares_end() -> None:
-    limits = Limits(small=0, task_bytes=100, split_bytes=30)
-    layout = lay_out(inputs([40, 260]), limits, PLAN)
-    assert layout.slices == ((Split(0), Split(1, 0, 60)), (Split(1, 60, 160),), (Split(1, 160),))
+    limits = Limits(small=0, task_bytes=100 * MB, split_bytes=30 * MB)
+    layout = lay_out(inputs([40 * MB, 260 * MB]), limits, PLAN)
+    first, second = 60 * MB, 160 * MB
+    assert layout.slices == ((Split(0), Split(1, 0, first)), (Split(1, first, second),), (Split(1, second),))
 
 
 def test_what_is_compressed_or_a_mark_or_too_large_to_be_read_is_not_cut() -> None:
-    limits = Limits(small=0, task_bytes=100, split_bytes=1)
+    limits = Limits(small=0, task_bytes=1, split_bytes=1)
     assert lay_out(inputs([1_000], "json.gz"), limits, PLAN).slices == ((Split(0),),)
     assert lay_out(inputs([1_000]), limits, plan(1, splits=False)).slices == ((Split(0),),)
     assert lay_out(inputs([INPUT_OBJECT_BYTES + 1]), limits, PLAN).slices == ((Split(0),),)
+    assert len(lay_out(inputs([1_000]), limits, PLAN).slices) > 1
     assert len(lay_out(inputs([INPUT_OBJECT_BYTES]), limits, PLAN).slices) == limits.tasks
+
+
+def test_files_too_small_to_matter_are_shared_by_their_number() -> None:
+    """Ten thousand files of a hundred bytes are not one task's, which would open one after the other."""
+    layout = lay_out(inputs([100] * 10_000), Limits(), PLAN)
+    assert not layout.small
+    assert [len(each) for each in layout.slices] == [500] * 20
 
 
 @given(sizes, limits)
@@ -101,9 +117,86 @@ def test_small_epochs_have_one_task(sizes: list[int], limits: Limits) -> None:
         assert layout.ranges == ((0, KEY_GROUPS),)
 
 
-def test_an_empty_file_at_the_end_of_a_large_epoch() -> None:
-    layout = lay_out(inputs([10, 10, 0, 0]), Limits(small=0, task_bytes=10), PLAN)
-    assert layout.slices == ((Split(0),), (Split(1), Split(2), Split(3)))
+# Reduce tasks
+
+
+def segment(low: int, high: int, size: int, windows: int = 1_000) -> Segment:
+    """State of so many bytes, in a layer of a wider range that has ten times as much."""
+    layer = Layer("a", 0, 10 * size, "", 10 * windows, KeyRange(low, high))
+    return Segment(KeyRange(low, high), (layer,), 0, windows=windows)
+
+
+def test_reduce_tasks_follow_from_state_and_not_from_map_tasks() -> None:
+    backfill = inputs([10 * MB] * 100)
+    layout = lay_out(backfill, Limits(), PLAN)
+    assert (len(layout.slices), len(layout.ranges)) == (32, 8)
+    layout = lay_out(inputs([9 * MB]), Limits(), PLAN, [segment(0, KEY_GROUPS, 320 * MB)])
+    assert (len(layout.slices), len(layout.ranges)) == (1, 16)
+    assert len(lay_out(backfill, Limits(), plan(0)).ranges) == 0
+
+
+def test_an_epoch_with_much_state_is_not_small_and_needs_no_input_for_that() -> None:
+    assert lay_out([], Limits(), PLAN, [segment(0, KEY_GROUPS, 64 * MB)]).small
+    layout = lay_out([], Limits(), PLAN, [segment(0, KEY_GROUPS, 65 * MB)])
+    assert not layout.small
+    assert layout.slices == ()
+    assert len(layout.ranges) == 4
+
+
+def test_where_there_is_much_state_it_is_cut_finer() -> None:
+    hot = [segment(0, 512, 30 * MB), segment(512, 528, 320 * MB), segment(528, KEY_GROUPS, 30 * MB)]
+    layout = lay_out([], Limits(), PLAN, hot)
+    inside = [high - low for low, high in layout.ranges if low >= 512 and high <= 528]
+    assert inside == [1] * 16
+    assert len(layout.ranges) <= 16 + 7
+    assert (0, 512) in layout.ranges
+
+
+@given(st.integers(1, 10**10), st.integers(1, 10**10), limits)
+def test_ranges_of_two_epochs_lie_inside_of_each_other_or_apart(
+    first: int, second: int, limits: Limits
+) -> None:
+    """What is cut in an epoch after the other is cut in the same places, and never into splinters."""
+    ranges = [
+        lay_out(inputs([10**9]), limits, PLAN, [segment(100, 700, size)]).ranges for size in (first, second)
+    ]
+    for low, high in ranges[0]:
+        for other_low, other_high in ranges[1]:
+            inside = (low <= other_low and other_high <= high) or (other_low <= low and high <= other_high)
+            assert inside or high <= other_low or other_high <= low
+
+
+segments = st.lists(
+    st.builds(
+        lambda low, width, size, windows: segment(low, min(KEY_GROUPS, low + width), size, windows),
+        st.integers(0, KEY_GROUPS - 1),
+        st.integers(1, KEY_GROUPS),
+        st.integers(0, 10**9),
+        st.integers(1, 10**6),
+    ),
+    max_size=20,
+)
+
+
+@given(st.lists(st.integers(0, 10**9), max_size=5), segments, limits)
+def test_reduce_tasks_share_state_and_input_evenly(
+    sizes: list[int], state: list[Segment], limits: Limits
+) -> None:
+    layout = lay_out(inputs(sizes), limits, PLAN, state)
+    if layout.small:
+        return
+    groups = [sum(sizes) / 4 / KEY_GROUPS] * KEY_GROUPS
+    for each in state:
+        for group in range(each.range.low, each.range.high):
+            groups[group] += each.layers[0].length / 10 / (each.range.high - each.range.low)
+    weights = [sum(groups[low:high]) for low, high in layout.ranges]
+    # What is more than a task is given is halved before anything that is less, if it can be.
+    heavy = [weight for weight, (low, high) in zip(weights, layout.ranges, strict=True) if high - low > 1]
+    if len(layout.ranges) < limits.tasks:
+        # Where windows are counted the bytes of a segment are rounded.
+        assert all(weight <= limits.task_bytes * 1.001 + KEY_GROUPS for weight in heavy)
+    elif len(weights) > 1 and heavy:
+        assert max(heavy) <= 2 * (sum(weights) - max(heavy)) + max(groups) + KEY_GROUPS
 
 
 @given(sizes, limits)

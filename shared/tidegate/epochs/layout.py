@@ -2,20 +2,25 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from heapq import heappop, heappush
+from itertools import accumulate
 
 from tidegate.epochs.intake import Accepted
 from tidegate.limits import (
     INPUT_OBJECT_BYTES,
     KEY_GROUPS,
-    MAP_TASK_BYTES,
     MAX_BYTES_PER_EPOCH,
     MAX_FILES_PER_EPOCH,
     MAX_TASKS,
+    OPEN_BYTES,
     SMALL_EPOCH_BYTES,
+    SMALL_EPOCH_FILES,
+    SMALL_STATE_BYTES,
     SPLIT_BYTES,
+    TASK_BYTES,
 )
 from tidegate.outline import Outline
+from tidegate.references import Segment
 
 
 @dataclass(frozen=True)
@@ -26,8 +31,10 @@ class Limits:
         bytes: Input bytes of one epoch at most; one object always fits.
         files: Input objects of one epoch at most.
         tasks: Tasks of one stage at most.
-        small: An epoch of at most this many input bytes runs whole in one function call.
-        task_bytes: Input bytes that a map task is given, unless `tasks` makes it more.
+        small: An epoch of at most this many input bytes runs whole in one function call, unless the state or
+            the number of its inputs is large.
+        task_bytes: Bytes that a task is given, unless `tasks` makes it more: of input if it is a map task, of
+            state and what is to be expected of the map tasks if it is a reduce task.
         split_bytes: Bytes that each part of a file has at least that is cut up for several map tasks.
     """
 
@@ -35,7 +42,7 @@ class Limits:
     files: int = MAX_FILES_PER_EPOCH
     tasks: int = MAX_TASKS
     small: int = SMALL_EPOCH_BYTES
-    task_bytes: int = MAP_TASK_BYTES
+    task_bytes: int = TASK_BYTES
     split_bytes: int = SPLIT_BYTES
 
 
@@ -84,18 +91,28 @@ def take(waiting: Sequence[Accepted], limits: Limits) -> tuple[Accepted, ...]:
     return tuple(taken)
 
 
-def lay_out(inputs: Sequence[Accepted], limits: Limits, outline: Outline) -> Layout:
-    """How the work on these inputs is cut; a function of their names and sizes, limits and plan alone."""
+def lay_out(
+    inputs: Sequence[Accepted], limits: Limits, outline: Outline, segments: Sequence[Segment] = ()
+) -> Layout:
+    """How the work of an epoch is cut.
+
+    Args:
+        inputs: What it reads; only names and sizes matter.
+        limits: How far it fans out.
+        outline: Of the pipeline's plan.
+        segments: The state before it.
+    """
     shuffles = outline.shuffles
     total = sum(each.object.size for each in inputs)
-    if total <= limits.small or limits.tasks == 1:
+    state = sum(map(_size, segments))
+    little = total <= limits.small and len(inputs) <= SMALL_EPOCH_FILES and state <= SMALL_STATE_BYTES
+    if little or limits.tasks == 1:
         whole = ((0, KEY_GROUPS),) if shuffles else ()
-        slices = (tuple(Split(number) for number in range(len(inputs))),)
-        return Layout(small=True, slices=slices, ranges=whole, shuffles=shuffles)
-    kept = _slices(inputs, limits, outline)
-    cuts = [KEY_GROUPS * number // len(kept) for number in range(len(kept) + 1)]
-    ranges = tuple(pairwise(cuts)) if shuffles else ()
-    return Layout(small=False, slices=kept, ranges=ranges, shuffles=shuffles)
+        everything = tuple(Split(number) for number in range(len(inputs)))
+        return Layout(small=True, slices=(everything,), ranges=whole, shuffles=shuffles)
+    slices = _slices(inputs, limits, outline)
+    ranges = _ranges(total, segments, limits) if shuffles else ()
+    return Layout(small=False, slices=slices, ranges=ranges, shuffles=shuffles)
 
 
 def _slices(inputs: Sequence[Accepted], limits: Limits, outline: Outline) -> tuple[tuple[Split, ...], ...]:
@@ -103,26 +120,26 @@ def _slices(inputs: Sequence[Accepted], limits: Limits, outline: Outline) -> tup
 
     The bytes of all inputs, one behind the other, are cut into equal shares. What begins in a task's share is
     the task's; a file that may be split is cut where a share ends, unless a part of it would be too small.
+    As in Spark (`spark.sql.files.openCostInBytes`) a file counts as if it had `OPEN_BYTES` at least.
     """
-    sizes = [each.object.size for each in inputs]
-    total = sum(sizes)
     parts = [_most_parts(each, limits, outline) for each in inputs]
-    tasks = max(1, min(limits.tasks, sum(parts), -(-total // limits.task_bytes)))
+    sizes = [each.object.size for each in inputs]
+    costs = [max(size, OPEN_BYTES) for size in sizes]
+    total = sum(costs)
+    tasks = min(limits.tasks, sum(parts), -(-total // limits.task_bytes))
     slices: list[list[Split]] = [[] for _ in range(tasks)]
     before = 0
-    for number, (size, most) in enumerate(zip(sizes, parts, strict=True)):
-        # An empty file at the end begins behind the last share.
-        task = min(before * tasks // total, tasks - 1)
-        start = 0
+    for number, (size, cost, most) in enumerate(zip(sizes, costs, parts, strict=True)):
+        task, start = before * tasks // total, 0
         for following in range(task + 1, tasks if most > 1 else 0):
-            cut = -(-total * following // tasks) - before
+            cut = (-(-total * following // tasks) - before) * size // cost
             if cut > size - limits.split_bytes:
                 break
             if cut - start >= limits.split_bytes:
                 slices[task].append(Split(number, start, cut))
                 task, start = following, cut
         slices[task].append(Split(number, start))
-        before += size
+        before += cost
     return tuple(tuple(each) for each in slices if each)
 
 
@@ -133,3 +150,41 @@ def _most_parts(each: Accepted, limits: Limits, outline: Outline) -> int:
     if size > INPUT_OBJECT_BYTES or not outline.may_split(each.object.key):
         return 1
     return max(1, size // limits.split_bytes)
+
+
+def _ranges(total: int, segments: Sequence[Segment], limits: Limits) -> tuple[tuple[int, int], ...]:
+    """The key groups of each reduce task: the heaviest range is halved while it has more than one is given.
+
+    So ranges lie inside of each other or apart, however many there are: what one epoch cuts the next one cuts
+    in the same place, and no segment ends up in ever smaller parts. What the map tasks come to is not known
+    yet; it is taken for a part of their input, spread evenly.
+    """
+    # What each key group has more than the one before it, then what it has, then what all up to it have.
+    more = [0.0] * (KEY_GROUPS + 1)
+    more[0] = max(total / _COMBINED, 1) / KEY_GROUPS
+    for each in segments:
+        density = _size(each) / (each.range.high - each.range.low)
+        more[each.range.low] += density
+        more[each.range.high] -= density
+    up_to = [0.0, *accumulate(accumulate(more[:-1]))]
+    heaviest = [(-up_to[-1], 0, KEY_GROUPS)]
+    single: list[tuple[float, int, int]] = []
+    while heaviest and len(heaviest) + len(single) < limits.tasks and -heaviest[0][0] > limits.task_bytes:
+        weight, low, high = heappop(heaviest)
+        if high - low == 1:
+            single.append((weight, low, high))
+            continue
+        middle = (low + high) // 2
+        for first, behind in ((low, middle), (middle, high)):
+            heappush(heaviest, (up_to[first] - up_to[behind], first, behind))
+    return tuple(sorted((low, high) for _, low, high in (*heaviest, *single)))
+
+
+def _size(segment: Segment) -> int:
+    """About how many bytes of the layers that it names are a segment's, and not that of other key groups."""
+    rows = sum(each.rows for each in segment.layers)
+    return max(1, segment.windows) * sum(each.length for each in segment.layers) // max(1, rows)
+
+
+_COMBINED = 4
+"""How many bytes of input become one byte for the reduce tasks, or more do where keys repeat."""

@@ -32,18 +32,19 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
-from typing import Protocol
 
 from tidegate.epochs import intake, paths
 from tidegate.epochs.head import Head
+from tidegate.epochs.invoker import Invoker
 from tidegate.epochs.layout import Limits, lay_out, take
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord
+from tidegate.epochs.reduce_stage import map_tasks, reduce_stage, results_of
 from tidegate.epochs.result import Task, TaskResult, result_key, tasks_of
 from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
 from tidegate.frontier import UnionFrontier, first_frontier
 from tidegate.limits import KEY_GROUPS
-from tidegate.outline import Outline, stage_name
+from tidegate.outline import Outline
 from tidegate.references import checksum
 from tidegate.stores.ports import Clock, Delete, Objects, Put, Row, Table
 from tidegate.timestamps import MAX
@@ -117,18 +118,6 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
 }
 
 
-class Invoker(Protocol):
-    """The port that runs a set of tasks; it returns when each of them has a result."""
-
-    def run(self, tasks: Sequence[Task]) -> None:
-        """Runs the tasks, at the same time or one after the other.
-
-        Raises:
-            TidegateError: A task failed, and running it again did not help.
-        """
-        ...
-
-
 class Coordinator:
     """Plans and commits the epochs of one pipeline.
 
@@ -193,15 +182,22 @@ class Coordinator:
         return self._adopted(key)
 
     def tasks(self, record: EpochRecord, state: State, stage: int = 1) -> Sequence[Task]:
-        """The tasks of a state; of `REDUCE`, those of the reduce stage of this number."""
+        """The tasks of a state; of `REDUCE`, those of the reduce stage of this number that have work.
+
+        Raises:
+            ObjectNotFound: They are of a reduce stage, and the stage before it is not done.
+        """
         if state is State.EPOCH:
             return tasks_of(record.epoch, "epoch", 1)
         if state is State.MAP:
-            return tasks_of(record.epoch, stage_name(0), len(record.layout.slices))
-        return tasks_of(record.epoch, stage_name(stage), len(record.layout.ranges))
+            return map_tasks(record)
+        if not record.layout.shuffles:
+            return ()
+        previous = read_manifest(self._objects, record.previous)
+        return reduce_stage(stage, record, self._outline.rules, previous, self._result).tasks
 
     def tasks_behind(self, epoch: int, stage: int) -> Sequence[Task]:
-        """The tasks of a reduce stage of the next epoch, whose record was frozen."""
+        """The tasks with work of a reduce stage of the next epoch, whose record was frozen."""
         record = self._adopted(paths.record(self._outline.pipeline, epoch))
         return self.tasks(record, State.REDUCE, stage)
 
@@ -228,7 +224,7 @@ class Coordinator:
         if committed is not None and head.epoch >= record.epoch:
             # The epoch's own manifest may be swept by now.
             return committed
-        results = [self._result(task) for task in self._all_tasks(record)]
+        results = results_of(record, self._outline.rules, committed, self._result)
         manifest = build_manifest(record, self._outline.rules, committed, results)
         data = manifest.encode()
         if not self._objects.put_if_absent(manifest.key, data):
@@ -291,10 +287,9 @@ class Coordinator:
         return record
 
     def _freeze(self, head: Head, close: bool, ended: bool) -> EpochRecord | None:
-        waiting = intake.waiting(self._table, self._limits.files)
         previous = self._manifest(head)
         frontier = previous.frontier if previous else first_frontier(self._outline.rules)
-        inputs = take(waiting, self._limits)
+        inputs = self._taken()
         closes = close and not inputs and frontier.watermark < MAX
         ends: tuple[str, ...] = ()
         if ended and not inputs and not closes and isinstance(frontier, UnionFrontier):
@@ -317,9 +312,19 @@ class Coordinator:
             accepted=intake.last_accepted(self._table),
             processed=max([processed, *(each.position for each in inputs)]),
             previous=head.manifest,
-            layout=lay_out(inputs, self._limits, self._outline),
+            layout=lay_out(inputs, self._limits, self._outline, previous.segments if previous else ()),
             ended=ends,
         )
+
+    def _taken(self) -> tuple[intake.Accepted, ...]:
+        """The inputs of a new epoch; however many wait, not many more are looked at than are taken."""
+        looked_at = 0
+        while True:
+            looked_at = min(max(_LOOKED_AT, 4 * looked_at), self._limits.files)
+            waiting = intake.waiting(self._table, looked_at)
+            taken = take(waiting, self._limits)
+            if len(taken) < looked_at or looked_at == self._limits.files:
+                return taken
 
     def _settled(self, head: Head) -> Head:
         """Takes the inputs of the committed epoch out of the waiting rows, where that is still to do."""
@@ -338,12 +343,6 @@ class Coordinator:
             return self._settled(self._head())
         return settled
 
-    def _all_tasks(self, record: EpochRecord) -> Sequence[Task]:
-        if record.layout.small:
-            return self.tasks(record, State.EPOCH)
-        reduces = (self.tasks(record, State.REDUCE, stage + 1) for stage in range(record.layout.shuffles))
-        return [*self.tasks(record, State.MAP), *(task for tasks in reduces for task in tasks)]
-
     def _result(self, task: Task) -> TaskResult:
         key = result_key(self._outline.pipeline, task)
         return TaskResult.decode(key, self._objects.get(key))
@@ -351,6 +350,9 @@ class Coordinator:
     def _manifest(self, head: Head) -> Manifest | None:
         return read_manifest(self._objects, head.manifest)
 
+
+_LOOKED_AT = 100
+"""Waiting rows that planning an epoch looks at first; more of them while all fit into it."""
 
 _ROWS_TOGETHER = 90
 """Rows that one write of the table changes: below its limit of 100."""

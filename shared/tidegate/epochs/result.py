@@ -42,7 +42,6 @@ class TaskResult:
         attempt: Whose result it is.
         watermark: What a map task's elements give, before a backlog holds it back; None without elements,
             and where several sources are united: `marks` has it then, for each of them.
-        passed: The watermark of a reduce task's stage at the epoch's end; None of other tasks.
         shuffle: Key of the shuffle object, empty if there is none.
         pieces: Its pieces.
         segments: The task's new state.
@@ -60,7 +59,6 @@ class TaskResult:
     attempt: str
     counters: dict[str, int]
     watermark: int | None = None
-    passed: int | None = None
     shuffle: str = ""
     pieces: tuple[Piece, ...] = ()
     segments: tuple[Segment, ...] = ()
@@ -84,7 +82,6 @@ class TaskResult:
             "attempt": self.attempt,
             "counters": self.counters,
             "watermark": self.watermark,
-            "passed": self.passed,
             "shuffle": self.shuffle,
             "pieces": [[each.task, each.offset, each.length, each.checksum] for each in self.pieces],
             "segments": [segment_body(each) for each in self.segments],
@@ -120,7 +117,6 @@ class TaskResult:
             attempt=body["attempt"],
             counters=body["counters"],
             watermark=body["watermark"],
-            passed=body.get("passed"),
             shuffle=body["shuffle"],
             pieces=tuple(Piece(*each) for each in body["pieces"]),
             segments=tuple(segment_from(each) for each in body["segments"]),

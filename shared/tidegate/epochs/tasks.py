@@ -18,7 +18,7 @@ from tidegate.engine.layers import LayerRows, encode_layers
 from tidegate.engine.map_task import MapOutput, map_epoch
 from tidegate.engine.reduce_task import reduce_epoch
 from tidegate.engine.regroup import regroup
-from tidegate.engine.segments import Standing, is_due
+from tidegate.engine.segments import Standing
 from tidegate.engine.shuffle import cut, fetch
 from tidegate.epochs import paths
 from tidegate.epochs.layout import Split
@@ -30,10 +30,10 @@ from tidegate.epochs.manifest import (
     watermark_behind,
 )
 from tidegate.epochs.record import EpochRecord
-from tidegate.epochs.result import Published, Task, TaskResult, result_key, tasks_of
+from tidegate.epochs.reduce_stage import reduce_stage
+from tidegate.epochs.result import Published, Task, TaskResult, result_key
 from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.frontier import SOURCE
-from tidegate.outline import stage_name
 from tidegate.plan import Plan
 from tidegate.references import KeyRange, Layer, ObjectRef, Piece, Segment
 from tidegate.sinks.late import KIND
@@ -154,22 +154,20 @@ class _Attempt:
             number: The stage's, from 1.
         """
         wanted = self._ranges()[self.task.number]
-        before = self._results_of(number - 1)
+        stage = reduce_stage(number, self.record, self.plan.rules, self.previous, self._result_of)
+        if self.task not in stage.tasks:
+            return self._result(counters={}, unchanged=True)
         sources = [
             (each.shuffle, piece)
-            for each in before
+            for each in stage.before
             for piece in each.pieces
             if piece.task == self.task.number
         ]
-        passed = self._passed(number, before)
-        times = self._times(number, passed)
-        if not sources and not self._is_due(number, wanted, times):
-            return self._result(counters={}, passed=passed, unchanged=True)
+        times = self._times(number, stage.passed)
         done = self._reduced(number, wanted, fetch(self.stores.state, sources), times)
         shuffle, pieces = self._shuffled(done.partials)
         return self._result(
             counters=done.counters,
-            passed=passed,
             segments=done.segments,
             shuffle=shuffle,
             pieces=pieces,
@@ -256,18 +254,6 @@ class _Attempt:
         marks = {producer: moment for producer, moment in mapped.stated.items() if producer != SOURCE}
         return {"watermark": mapped.stated.get(SOURCE), "marks": marks}
 
-    def _passed(self, number: int, before: Sequence[TaskResult]) -> int:
-        """The watermark of a reduce stage at the epoch's end, from the results of the stage before it."""
-        if number == 1:
-            return self._frontier(before)
-        segments: list[Segment] = []
-        for each, (low, high) in zip(before, self.record.layout.ranges, strict=True):
-            kept = each.unchanged
-            segments += self._old_segments(number - 1, KeyRange(low, high)) if kept else each.segments
-        # All tasks of a stage have the same.
-        passed = before[0].passed
-        return self._behind(number, MIN if passed is None else passed, segments)
-
     def _before(self, number: int) -> int:
         """The watermark of a later reduce stage before the epoch; `MIN` if there is no such stage."""
         return watermark_before(self.previous, number) if number < len(self.plan.stages) else MIN
@@ -297,7 +283,7 @@ class _Attempt:
         return tuple(each for each in found if each)
 
     def _is_due(self, number: int, wanted: KeyRange, times: Times) -> bool:
-        return any(is_due(each, times) for each in self._old_segments(number, wanted))
+        return any(each.is_due(times.after, times.now) for each in self._old_segments(number, wanted))
 
     def _layers(self, number: int, frames: Sequence[LayerRows]) -> list[Layer]:
         """Stores layers of a stage's state, all of them in one object."""
@@ -346,15 +332,10 @@ class _Attempt:
         task = self.task
         return paths.data(self.plan.name, task.epoch, task.stage, task.number, self.name, what)
 
-    def _results_of(self, number: int) -> list[TaskResult]:
-        """The results of a stage's tasks."""
-        layout = self.record.layout
-        count = len(layout.ranges if number else layout.slices)
-        keys = [
-            result_key(self.plan.name, each)
-            for each in tasks_of(self.record.epoch, stage_name(number), count)
-        ]
-        return [TaskResult.decode(key, self.stores.state.get(key)) for key in keys]
+    def _result_of(self, task: Task) -> TaskResult:
+        """The result of a task of a stage before."""
+        key = result_key(self.plan.name, task)
+        return TaskResult.decode(key, self.stores.state.get(key))
 
     def _result(self, **fields: object) -> TaskResult:
         return TaskResult(

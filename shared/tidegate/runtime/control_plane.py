@@ -14,13 +14,14 @@ from tidegate.epochs import lease
 from tidegate.epochs.action import HOUSEKEEPING, Action, next_action
 from tidegate.epochs.intake import InputObject, accept
 from tidegate.epochs.layout import Limits
-from tidegate.epochs.machine import Coordinator, Event, State
+from tidegate.epochs.machine import Coordinator, Event
 from tidegate.epochs.record import EpochRecord
-from tidegate.epochs.result import Task
+from tidegate.epochs.reduce_stage import map_tasks
+from tidegate.epochs.result import Task, tasks_of
 from tidegate.epochs.sweep import EPOCHS_KEPT, sweep
 from tidegate.errors import ForeignObject
 from tidegate.limits import EXECUTION_HISTORY, LEASE, RECONCILE_OVERLAP, SWEPT_AFTER
-from tidegate.outline import Outline
+from tidegate.outline import Outline, stage_name
 from tidegate.runtime.notifications import Alarm, Upload
 from tidegate.stores.ports import Alarms, Clock, ObjectInfo, Objects, Table
 
@@ -34,6 +35,12 @@ _EVENTS_OF_STAGE = 10
 
 _EVENTS_OF_TASK = 7
 """Events that one task of an inline Map leaves there, when nothing is tried again."""
+
+_CALLED_UNSEEN = 3
+"""Reduce tasks behind the map stage that are called without a look at which of them have work.
+
+The look costs a call of the plan function and three transitions of the state machine: as much as two or three
+tasks that find nothing to do, and time that they do not cost."""
 
 _AT_A_TIME = 400
 """Uploads that are compared with the intake log before those that are new are accepted."""
@@ -186,12 +193,12 @@ class ControlPlane:
         )
 
     def next_stage(self, execution: str, epoch: int, stage: int, later: int, history: int) -> Answer:
-        """The tasks of the next reduce stage of an epoch.
+        """The tasks of the next reduce stage of an epoch, without those that have nothing to do.
 
         Args:
             execution: As for `plan`; its lease is renewed, for an epoch of many stages may outlast one.
             epoch: The epoch.
-            stage: The number of the stage that is done, from 1.
+            stage: The number of the stage that is done, 0 for the map stage.
             later: How many stages follow it.
             history: As for `plan`.
 
@@ -250,11 +257,13 @@ class ControlPlane:
         answer: Answer = {"epoch": record.epoch}
         tasks = 0
         if action.event is Event.LARGE:
-            for name, state in (("map", State.MAP), ("reduce", State.REDUCE)):
-                stage = self._coordinator().tasks(record, state)
-                tasks += len(stage)
-                answer[name] = _payloads(stage)
-            answer |= {"stage": 1, "later": max(0, record.layout.shuffles - 1)}
+            layout, maps = record.layout, map_tasks(record)
+            # Where they are many, what follows the map stage is a stage without tasks that others follow.
+            stage = int(len(layout.ranges) <= _CALLED_UNSEEN)
+            reduces = tasks_of(record.epoch, stage_name(1), len(layout.ranges) * stage)
+            tasks = len(maps) + len(reduces)
+            answer |= {"map": _payloads(maps), "reduce": _payloads(reduces)}
+            answer |= {"stage": stage, "later": max(0, layout.shuffles - stage)}
         return answer | {"history": history + _EVENTS_OF_TASK * tasks}
 
     def _coordinator(self) -> Coordinator:

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tidegate.epochs import intake
+from tidegate.epochs.invoker import Invoker
 from tidegate.epochs.layout import Limits, lay_out
-from tidegate.epochs.machine import Coordinator, Invoker, drive
+from tidegate.epochs.machine import Coordinator, drive
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.sweep import sweep
@@ -144,7 +145,7 @@ class EmbeddedRunner:
             frontier=last.frontier if last else first_frontier(self._outline.rules),
             ended=tuple(each for each in record.ended if each in self._outline.bounded),
             previous=(last.key, checksum(last.encode())) if last else ("", ""),
-            layout=lay_out(record.inputs, self.limits, self._outline),
+            layout=lay_out(record.inputs, self.limits, self._outline, last.segments if last else ()),
         )
         self._state.put_if_absent(again.key, again.encode())
         # Before all time, so that nothing else is due: what an alarm made has a record of its own.

@@ -10,8 +10,9 @@ from itertools import count
 from typing import Any
 
 from tidegate.epochs import intake
+from tidegate.epochs.invoker import Invoker
 from tidegate.epochs.layout import Limits
-from tidegate.epochs.machine import Coordinator, Invoker, drive
+from tidegate.epochs.machine import Coordinator, drive
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.tasks import TaskStores
 from tidegate.outline import DEAD_LETTERS
