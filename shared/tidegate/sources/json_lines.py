@@ -175,7 +175,8 @@ _DECODER = json.JSONDecoder(
 
 def _fast(piece: Piece, schema: Mapping[str, pl.DataType], slow: _SlowReader) -> Result | None:
     """The records of a piece without a line that is no JSON; None when there may be one."""
-    if not piece.data.strip(b"\n"):
+    # Stripped at its start only, it is not copied.
+    if not piece.data.lstrip(b"\n"):
         return empty_frame(schema), []
     if looks_compressed(piece.data) or has_long_line(piece.data) or _half_surrogates(piece.data):
         return None
@@ -277,10 +278,9 @@ def _deep(data: bytes, objects: int) -> bool:
 
 
 def _line_numbers(piece: Piece, records: int) -> pl.Series | None:
-    lines = piece.data.count(b"\n") + (not piece.data.endswith(b"\n"))
     first = piece.first_line
-    if lines == records:
-        return pl.int_range(first, first + lines, dtype=pl.UInt64, eager=True).alias(LINE)
+    if piece.lines == records:
+        return pl.int_range(first, first + records, dtype=pl.UInt64, eager=True).alias(LINE)
     filled = [line for line, raw in enumerate(BytesIO(piece.data), first) if raw.strip(b"\n" + _BLANK)]
     return pl.Series(LINE, filled, dtype=pl.UInt64) if len(filled) == records else None
 
