@@ -52,6 +52,7 @@ class TaskResult:
         pipeline: Whose task it is; empty in a result of version 0.1.0, which does not say it.
         epoch: Of the task; 0 where the pipeline is empty.
         marks: The highest mark that the task read of each producer; of a union also what elements give.
+        costs: What was measured of its costs up to the moment when it was written (see `costs`).
     """
 
     stage: str
@@ -68,6 +69,7 @@ class TaskResult:
     pipeline: str = ""
     epoch: int = 0
     marks: dict[str, int] = field(default_factory=dict)
+    costs: dict[str, int] = field(default_factory=dict)
 
     @property
     def stated(self) -> dict[str, int]:
@@ -91,6 +93,7 @@ class TaskResult:
             "pipeline": self.pipeline,
             "epoch": self.epoch,
             "marks": self.marks,
+            "costs": self.costs,
         }
         return documents.encode(KIND, body)
 
@@ -125,6 +128,7 @@ class TaskResult:
             pipeline=body.get("pipeline", ""),
             epoch=body.get("epoch", 0),
             marks=dict(body.get("marks", {})),
+            costs=dict(body.get("costs", {})),
         )
 
 

@@ -15,6 +15,7 @@ from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.errors import TidegateError
 from tidegate.plan import Plan
 from tidegate.runtime.control_plane import Answer, ControlPlane
+from tidegate.runtime.meter import Meter
 from tidegate.runtime.notifications import Alarm, Upload
 from tidegate.stores.memory import MemoryTable
 from tidegate.testing.faults import Crash
@@ -248,6 +249,10 @@ class Cloud:
         self, function: str, payload: dict[str, Any], line: Line, plan: Plan, limits: Limits
     ) -> Answer:
         """What the handlers in `functions/` do with an event."""
+
+        def meter() -> Meter:
+            return Meter(cpu=lambda: 0, wall=lambda: self.universe.scheduler.moment * 1_000)
+
         if function in ("map", "reduce", "epoch"):
             task = Task(payload["epoch"], payload.get("stage", "epoch"), payload.get("task", 0))
             stores = TaskStores(
@@ -255,7 +260,9 @@ class Cloud:
                 SimulatedObjects(self.state, line),
                 SimulatedObjects(self.output, line),
             )
-            run_task(plan, stores, task, line.process.name.replace(" ", "-"))
+            measured = meter()
+            attempt = line.process.name.replace(" ", "-")
+            run_task(plan, measured.stores(stores), task, attempt, measured)
             if function != "epoch":
                 return {"epoch": task.epoch, "stage": task.stage, "task": task.number}
         control = ControlPlane(
@@ -271,6 +278,7 @@ class Cloud:
             swept_after=self.settings.swept_after,
             epochs_kept=self.settings.epochs_kept,
             housekeeping={**HOUSEKEEPING, Event.UNSWEPT: self.settings.swept_every},
+            meter=meter,
         )
         if function == "intake":
             control.check()
