@@ -44,14 +44,14 @@ def record(tasks: int, shuffles: int = 1, *, small: bool = False, inputs: int = 
     )
 
 
-def results(of: EpochRecord) -> list[tuple[TaskResult, int]]:
-    """A result for each task, without costs of its own, of 10 bytes."""
+def results(of: EpochRecord) -> list[TaskResult]:
+    """A result for each task, without costs of its own."""
     if of.layout.small:
-        return [(TaskResult("epoch", 0, "a", {}), 10)]
+        return [TaskResult("epoch", 0, "a", {})]
     stages = [(0, len(of.layout.slices))] + [
         (1 + n, len(of.layout.ranges)) for n in range(of.layout.shuffles)
     ]
-    return [(TaskResult(stage_name(n), task, "a", {}), 10) for n, tasks in stages for task in range(tasks)]
+    return [TaskResult(stage_name(n), task, "a", {}) for n, tasks in stages for task in range(tasks)]
 
 
 def total(found: Costs, name: str) -> int:
@@ -65,8 +65,8 @@ def test_a_stage_is_the_sum_of_its_tasks_with_the_results_and_outputs_that_they_
     of = record(2)
     staged = ObjectRef("key", 100, "checksum")
     mapped = [
-        (TaskResult("map", 0, "a", {}, costs={"cpu": 5, "state.put": 1}), 10),
-        (TaskResult("map", 1, "a", {}, costs={"cpu": 7}, outputs=(Published("out", staged),)), 20),
+        TaskResult("map", 0, "a", {}, costs={"cpu": 5, "state.put": 1}, size=10),
+        TaskResult("map", 1, "a", {}, costs={"cpu": 7}, outputs=(Published("out", staged),), size=20),
     ]
     found = epoch_costs(of, mapped, {"cpu": 9, "state.get": 2}, Costs())
     assert found.stages["plan"] == {"calls": 1, "cpu": 1, "state.put": 1, "table.read": 3, "transitions": 2}

@@ -100,21 +100,21 @@ class Costs:
 
 
 def epoch_costs(
-    record: EpochRecord, results: Sequence[tuple[TaskResult, int]], committing: Counts, before: Costs
+    record: EpochRecord, results: Sequence[TaskResult], committing: Counts, before: Costs
 ) -> Costs:
     """The costs of an epoch that is about to be committed.
 
     Args:
         record: Of the epoch; what was measured of planning is in it.
-        results: Of all tasks, each with its size in bytes; what was measured of the winner is in it.
+        results: Of all tasks, as they were read; what was measured of the winner is in each.
         committing: What was measured of the commit.
         before: Those of the epoch before it.
     """
-    stages = {PLAN: Counter(record.planning), **{each.stage: Counter[str]() for each, _ in results}}
+    stages = {PLAN: Counter(record.planning), **{each.stage: Counter[str]() for each in results}}
     stages[PLAN] += Counter({"state.put": 1})
-    for result, size in results:
+    for result in results:
         sizes = [each.staged.size for each in result.outputs]
-        written = {"state.put": 1, "state.bytes_written": size}
+        written = {"state.put": 1, "state.bytes_written": result.size}
         published = {"output.put": len(sizes), "output.bytes_written": sum(sizes)}
         stages[result.stage] += Counter(result.costs) + Counter(written) + Counter(published)
     stages[COMMIT] = Counter(committing) + Counter(_last_requests(len(record.inputs)))
@@ -135,12 +135,12 @@ def _last_requests(inputs: int) -> Counts:
     return {"state.put": 1, "table.write": writes, "table.write_units": 2 * rows}
 
 
-def _invocations(record: EpochRecord, results: Sequence[tuple[TaskResult, int]]) -> dict[str, Counts]:
+def _invocations(record: EpochRecord, results: Sequence[TaskResult]) -> dict[str, Counts]:
     """Calls and transitions that an epoch takes on AWS.
 
     Each state that is entered is a transition, also each of a task in a Map.
     """
-    tasks = Counter(each.stage for each, _ in results)
+    tasks = Counter(each.stage for each in results)
     if record.layout.small:
         # Plan, Decide; Epoch, which commits as well.
         return {PLAN: {"calls": 1, "transitions": 2}, "epoch": {"calls": 1, "transitions": 1}}

@@ -222,10 +222,10 @@ class Coordinator:
         if committed is not None and head.epoch >= record.epoch:
             # The epoch's own manifest may be swept by now.
             return committed
-        stored = [self._result(task) for task in self._all_tasks(record)]
-        manifest = build_manifest(record, self._outline.rules, committed, [result for result, _ in stored])
+        results = [self._result(task) for task in self._all_tasks(record)]
+        manifest = build_manifest(record, self._outline.rules, committed, results)
         before = committed.costs if committed else Costs()
-        manifest = replace(manifest, costs=epoch_costs(record, stored, self.meter.spent(), before))
+        manifest = replace(manifest, costs=epoch_costs(record, results, self.meter.spent(), before))
         data = manifest.encode()
         if not self._objects.put_if_absent(manifest.key, data):
             # The same record and results give the same, save what this commit took; the first one counts.
@@ -341,11 +341,9 @@ class Coordinator:
         reduces = (self.tasks(record, State.REDUCE, stage + 1) for stage in range(record.layout.shuffles))
         return [*self.tasks(record, State.MAP), *(task for tasks in reduces for task in tasks)]
 
-    def _result(self, task: Task) -> tuple[TaskResult, int]:
-        """A task's result and its size."""
+    def _result(self, task: Task) -> TaskResult:
         key = result_key(self._outline.pipeline, task)
-        data = self._objects.get(key)
-        return TaskResult.decode(key, data), len(data)
+        return TaskResult.decode(key, self._objects.get(key))
 
     def _manifest(self, head: Head) -> Manifest | None:
         return read_manifest(self._objects, head.manifest)
