@@ -178,13 +178,14 @@ class Coordinator:
         """
         head = self._settled(self._head())
         key = paths.record(self._outline.pipeline, head.epoch + 1)
-        try:
-            return self._adopted(key)
-        except ObjectNotFound:
-            record = self._freeze(head, close, ended)
-        if record is None or self._objects.put_if_absent(key, record.encode()):
-            return record
-        return self._adopted(key)
+        record = self._freeze(head, close, ended)
+        if record is None:
+            # One that is there goes on, also if nothing is due by this clock.
+            with suppress(ObjectNotFound):
+                return self._adopted(key)
+            return None
+        # Nobody looks before: mostly there is none, and a put finds out as well.
+        return record if self._objects.put_if_absent(key, record.encode()) else self._adopted(key)
 
     def tasks(self, record: EpochRecord, state: State, stage: int = 1) -> Sequence[Task]:
         """The tasks of a state; of `REDUCE`, those of the reduce stage of this number."""

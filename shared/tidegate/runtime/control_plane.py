@@ -178,7 +178,8 @@ class ControlPlane:
             self.wake(leaving=_name_of(execution))
             return {"action": Event.NOTHING.value}
         meter = self.meter()
-        coordinator, table = self._metered(meter), meter.table(self.table)
+        coordinator = self._measured(meter, meter.objects(self.state, "state"))
+        table = meter.table(self.table)
         action = next_action(coordinator, table, execution, self.clock, self.alarms, self.housekeeping)
         answer: Answer = {"action": action.event.value, "history": history + _EVENTS_OF_EPOCH}
         if action.event is Event.HELD:
@@ -206,9 +207,17 @@ class ControlPlane:
         left = {"stage": stage + 1, "later": later - 1}
         return {"epoch": epoch, "history": history, "reduce": _payloads(tasks)} | left
 
-    def commit(self, epoch: int) -> Answer:
-        """Commits an epoch whose tasks all have results."""
-        self._metered(self.meter()).commit_epoch(epoch)
+    def commit(self, epoch: int, known: tuple[Objects, Meter] | None = None) -> Answer:
+        """Commits an epoch whose tasks all have results.
+
+        Args:
+            epoch: The epoch.
+            known: The store of state as its task read it, with what counts its requests, where that ran here.
+        """
+        meter = known[1] if known else self.meter()
+        meter.begin()
+        state = known[0] if known else meter.objects(self.state, "state")
+        self._measured(meter, state).commit_epoch(epoch)
         return {"epoch": epoch}
 
     def release(self, execution: str) -> Answer:
@@ -262,8 +271,8 @@ class ControlPlane:
     def _coordinator(self) -> Coordinator:
         return Coordinator(self.outline, self.state, self.table, self.limits, self.clock)
 
-    def _metered(self, meter: Meter) -> Coordinator:
-        state, table = meter.objects(self.state, "state"), meter.table(self.table)
+    def _measured(self, meter: Meter, state: Objects) -> Coordinator:
+        table = meter.table(self.table)
         return Coordinator(self.outline, state, table, self.limits, self.clock, meter=meter)
 
 

@@ -19,9 +19,11 @@ from tidegate.expressions import FAILURES
 from tidegate.limits import CACHE_BYTES
 from tidegate.plan import Plan, compile_plan
 from tidegate.runtime.buckets import Environment, bucket, memory_of_function
+from tidegate.runtime.control_plane import Answer, ControlPlane
 from tidegate.runtime.failure import unexpected
 from tidegate.runtime.loading import load_pipeline
 from tidegate.runtime.meter import Meter
+from tidegate.runtime.small_epoch import run_small_epoch
 from tidegate.stores.cached import CachedObjects
 from tidegate.stores.s3 import S3Objects
 
@@ -38,12 +40,7 @@ def run_task(environment: Environment, task: Mapping[str, Any], attempt: str) ->
         TidegateError: The task failed; no record is in the message.
     """
     wanted = Task(int(task["epoch"]), str(task["stage"]), int(task["task"]))
-    meter, stores = _metered(
-        bucket(environment, "TIDEGATE_INPUT_BUCKET"),
-        bucket(environment, "TIDEGATE_STATE_BUCKET"),
-        bucket(environment, "TIDEGATE_OUTPUT_BUCKET"),
-        memory_of_function(environment),
-    )
+    meter, stores = _metered_stores(environment)
     meter.begin()
     plan = _plan(environment["TIDEGATE_PIPELINE"])
     try:
@@ -53,6 +50,22 @@ def run_task(environment: Environment, task: Mapping[str, Any], attempt: str) ->
     except FAILURES as error:
         raise unexpected(wanted, error) from None
     return {"epoch": wanted.epoch, "stage": wanted.stage, "task": wanted.number}
+
+
+def run_epoch(environment: Environment, control: ControlPlane, epoch: int, attempt: str) -> Answer:
+    """Runs a small epoch, whole, and commits it; see `run_small_epoch`."""
+    meter, stores = _metered_stores(environment)
+    plan = _plan(environment["TIDEGATE_PIPELINE"])
+    return run_small_epoch(plan, stores, control, meter, epoch, attempt)
+
+
+def _metered_stores(environment: Environment) -> tuple[Meter, TaskStores]:
+    return _metered(
+        bucket(environment, "TIDEGATE_INPUT_BUCKET"),
+        bucket(environment, "TIDEGATE_STATE_BUCKET"),
+        bucket(environment, "TIDEGATE_OUTPUT_BUCKET"),
+        memory_of_function(environment),
+    )
 
 
 @cache
