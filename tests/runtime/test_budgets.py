@@ -19,17 +19,17 @@ from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import run_task
 from tidegate.runtime.control_plane import ControlPlane
 from tidegate.runtime.meter import Meter
-from tidegate.runtime.small_epoch import run_small_epoch
+from tidegate.runtime.small_epoch import SmallEpochs
 from tidegate.stores.cached import CachedObjects
 from tidegate.stores.memory import ManualClock, MemoryAlarms
 
 PLAN = compiled(delay="1s")
 
-SMALL = {"puts": 6, "gets": 4, "table reads": 6, "table writes": 2}
+SMALL = {"puts": 6, "gets": 3, "table reads": 7, "table writes": 2}
 """A file that opens windows and fires others: the record, the state, the output staged and published, the
 result, the manifest."""
 
-UNCHANGED = {"puts": 3, "gets": 4, "table reads": 6, "table writes": 2}
+UNCHANGED = {"puts": 3, "gets": 3, "table reads": 7, "table writes": 2}
 """A file without records: the record, the result, the manifest."""
 
 FANNED_OUT = Limits(small=0, task_bytes=1, tasks=3)
@@ -56,6 +56,7 @@ class Deployed:
         stores = self._meter.stores(self.world.stores)
         kept = CachedObjects(stores.state, self.cache, 1_000_000, paths.is_layers)
         self._stores = type(stores)(stores.input, kept, stores.output)
+        self._small = SmallEpochs(PLAN, self._stores, self._meter)
         self._attempts = count()
         self._control = ControlPlane(
             *(PLAN.outline(), self.world.table, self.world.state, NoUploads(), "in", self.limits, self.clock),
@@ -76,7 +77,7 @@ class Deployed:
         answer = self._control.plan(execution, 0)
         if answer["action"] == "epoch":
             attempt = f"attempt-{next(self._attempts)}"
-            run_small_epoch(PLAN, self._stores, self._control, self._meter, answer["epoch"], attempt)
+            self._small.run(self._control, answer["epoch"], attempt)
         else:
             for each in (*answer["map"], *answer["reduce"]):
                 self._run(each)
@@ -156,7 +157,8 @@ def test_a_cold_function_reads_the_layers_of_its_state(deployed: Deployed, tmp_p
     cold.clock.moment = deployed.clock.moment
     layers = sum(1 for each in manifest_of(PLAN, deployed.world, 2).layers)
     assert layers
-    assert requests(cold.epoch(minute(2))) == SMALL | {"gets": SMALL["gets"] + layers}
+    # And the manifest of the epoch before, which it did not commit itself.
+    assert requests(cold.epoch(minute(2))) == SMALL | {"gets": SMALL["gets"] + layers + 1}
 
 
 def test_an_epoch_that_fans_out(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ from enum import StrEnum
 from itertools import chain, islice
 from typing import Any, Protocol
 
-from tidegate.epochs import lease
+from tidegate.epochs import lease, paths
 from tidegate.epochs.action import HOUSEKEEPING, Action, next_action
+from tidegate.epochs.head import Head
 from tidegate.epochs.intake import InputObject, accept
 from tidegate.epochs.machine import Coordinator, Event, State
 from tidegate.epochs.record import EpochRecord, Limits
@@ -206,6 +207,11 @@ class ControlPlane:
         history += _EVENTS_OF_STAGE + _EVENTS_OF_TASK * len(tasks)
         left = {"stage": stage + 1, "later": later - 1}
         return {"epoch": epoch, "history": history, "reduce": _payloads(tasks)} | left
+
+    def head(self, meter: Meter) -> Head | None:
+        """The head as it is, None before the first commit."""
+        row = meter.table(self.table).get(paths.HEAD)
+        return None if row is None else Head.of(row)
 
     def commit(self, epoch: int, known: tuple[Objects, Meter] | None = None) -> Answer:
         """Commits an epoch whose tasks all have results.

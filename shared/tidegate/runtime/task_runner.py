@@ -23,7 +23,7 @@ from tidegate.runtime.control_plane import Answer, ControlPlane
 from tidegate.runtime.failure import unexpected
 from tidegate.runtime.loading import load_pipeline
 from tidegate.runtime.meter import Meter
-from tidegate.runtime.small_epoch import run_small_epoch
+from tidegate.runtime.small_epoch import SmallEpochs
 from tidegate.stores.cached import CachedObjects
 from tidegate.stores.s3 import S3Objects
 
@@ -53,10 +53,9 @@ def run_task(environment: Environment, task: Mapping[str, Any], attempt: str) ->
 
 
 def run_epoch(environment: Environment, control: ControlPlane, epoch: int, attempt: str) -> Answer:
-    """Runs a small epoch, whole, and commits it; see `run_small_epoch`."""
+    """Runs a small epoch, whole, and commits it; see `SmallEpochs`."""
     meter, stores = _metered_stores(environment)
-    plan = _plan(environment["TIDEGATE_PIPELINE"])
-    return run_small_epoch(plan, stores, control, meter, epoch, attempt)
+    return _small_epochs(environment["TIDEGATE_PIPELINE"], stores, meter).run(control, epoch, attempt)
 
 
 def _metered_stores(environment: Environment) -> tuple[Meter, TaskStores]:
@@ -75,6 +74,11 @@ def _metered(input_: S3Objects, state: S3Objects, output: S3Objects, memory: int
     stores = meter.stores(TaskStores(input_, state, output))
     kept = CachedObjects(stores.state, Path(gettempdir()), CACHE_BYTES, paths.is_layers)
     return meter, replace(stores, state=kept)
+
+
+@cache
+def _small_epochs(reference: str, stores: TaskStores, meter: Meter) -> SmallEpochs:
+    return SmallEpochs(_plan(reference), stores, meter)
 
 
 @cache

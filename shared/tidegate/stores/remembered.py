@@ -21,6 +21,14 @@ class RememberedObjects:
         self._keeps = keeps
         self._remembered: dict[str, bytes] = {}
 
+    def remember(self, key: str, data: bytes) -> None:
+        """Takes the content of an object from somebody who knows it."""
+        self._remembered[key] = data
+
+    def remembered(self, key: str) -> bytes | None:
+        """The content of an object if it is remembered."""
+        return self._remembered.get(key)
+
     def get(self, key: str, version: str | None = None) -> bytes:
         """See `Objects.get`."""
         if version is not None or not self._keeps(key):

@@ -17,7 +17,7 @@ from tidegate.plan import Plan
 from tidegate.runtime.control_plane import Answer, ControlPlane
 from tidegate.runtime.meter import Meter
 from tidegate.runtime.notifications import Alarm, Upload
-from tidegate.runtime.small_epoch import run_small_epoch
+from tidegate.runtime.small_epoch import SmallEpochs
 from tidegate.stores.memory import MemoryTable
 from tidegate.testing.faults import Crash
 from tidegate.testing.simulation.faults import HOUR, MINUTE
@@ -295,7 +295,7 @@ class Cloud:
                 return control.next_stage(*(payload[name] for name in wanted))
             return control.plan(payload["execution"], payload["history"])
         if function == "epoch":
-            return run_small_epoch(plan, stores, control, measured, payload["epoch"], attempt)
+            return SmallEpochs(plan, stores, measured).run(control, payload["epoch"], attempt)
         if function == "commit":
             return control.commit(payload["epoch"])
         return control.reconcile() if function == "reconcile" else control.sweep()
