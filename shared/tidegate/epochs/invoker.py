@@ -1,4 +1,4 @@
-"""What runs the tasks of a state of the epoch's machine."""
+"""The port that runs tasks: threads or processes on a laptop, functions on AWS."""
 
 from collections.abc import Sequence
 from typing import Protocol

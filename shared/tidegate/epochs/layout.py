@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import accumulate
 
-from tidegate.epochs.intake import Accepted
+from tidegate.epochs.intake import Accepted, waiting
 from tidegate.limits import (
     INPUT_OBJECT_BYTES,
     KEY_GROUPS,
@@ -21,6 +21,7 @@ from tidegate.limits import (
 )
 from tidegate.outline import Outline
 from tidegate.references import Segment
+from tidegate.stores.ports import Table
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,37 @@ class Layout:
     ranges: tuple[tuple[int, int], ...]
     shuffles: int
 
+    @property
+    def looked_at(self) -> int:
+        """How many reduce stages the state machine on AWS looks at before it calls their tasks.
 
-def take(waiting: Sequence[Accepted], limits: Limits) -> tuple[Accepted, ...]:
-    """As many of the waiting objects as fit into one epoch, in intake order, and at least one."""
+        The look says which of them have work, and costs a call of the plan function and three transitions: as
+        much as two or three tasks that find nothing to do, and time that they do not cost. So the first stage
+        is called unseen if it has no more; the others are asked for anyway.
+        """
+        return self.shuffles - (len(self.ranges) <= _CALLED_UNSEEN) if self.shuffles else 0
+
+
+def take(objects: Sequence[Accepted], limits: Limits) -> tuple[Accepted, ...]:
+    """As many of these waiting objects as fit into one epoch, in intake order, and at least one."""
     taken: list[Accepted] = []
     size = 0
-    for each in waiting[: limits.files]:
+    for each in objects[: limits.files]:
         size += each.object.size
         if taken and size > limits.bytes:
             break
         taken.append(each)
     return tuple(taken)
+
+
+def take_waiting(table: Table, limits: Limits) -> tuple[Accepted, ...]:
+    """What the next epoch takes; however many objects wait, not many more are looked at than are taken."""
+    looked_at = 0
+    while True:
+        looked_at = min(max(_LOOKED_AT, 4 * looked_at), limits.files)
+        taken = take(waiting(table, looked_at), limits)
+        if len(taken) < looked_at or looked_at == limits.files:
+            return taken
 
 
 def lay_out(
@@ -185,6 +206,12 @@ def _size(segment: Segment) -> int:
     rows = sum(each.rows for each in segment.layers)
     return max(1, segment.windows) * sum(each.length for each in segment.layers) // max(1, rows)
 
+
+_LOOKED_AT = 100
+"""Waiting rows that planning an epoch looks at first; more of them while all fit into it."""
+
+_CALLED_UNSEEN = 3
+"""Reduce tasks behind the map stage that are called without a look at which of them have work."""
 
 _COMBINED = 4
 """How many bytes of input become one byte for the reduce tasks, or more do where keys repeat."""

@@ -1,7 +1,7 @@
 """A task's result: what its first finished attempt did. It is created once, and the first one wins."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tidegate.epochs import documents, paths
@@ -52,6 +52,8 @@ class TaskResult:
         epoch: Of the task; 0 where the pipeline is empty.
         marks: The highest mark that the task read of each producer; of a union also what elements give.
         unread: The numbers of the inputs of which it was to read a part, and could not.
+        costs: What was measured of its costs up to the moment when it was written (see `costs`).
+        size: Bytes of the object that it was read from.
     """
 
     stage: str
@@ -68,6 +70,8 @@ class TaskResult:
     epoch: int = 0
     marks: dict[str, int] = field(default_factory=dict)
     unread: tuple[int, ...] = ()
+    costs: dict[str, int] = field(default_factory=dict)
+    size: int = field(default=0, compare=False)
 
     @property
     def stated(self) -> dict[str, int]:
@@ -90,6 +94,7 @@ class TaskResult:
             "pipeline": self.pipeline,
             "epoch": self.epoch,
             "marks": self.marks,
+            "costs": self.costs,
         }
         if self.unread:
             body["unread"] = list(self.unread)
@@ -103,7 +108,7 @@ class TaskResult:
             CorruptObject: It is damaged, no task result, or that of another task, epoch or pipeline.
         """
         with documents.shaped(KIND, key):
-            result = cls._of(documents.decode(KIND, key, data))
+            result = replace(cls._of(documents.decode(KIND, key, data)), size=len(data))
             if result.pipeline:
                 own = result_key(result.pipeline, Task(result.epoch, result.stage, result.task))
                 documents.check_place(KIND, key, own)
@@ -126,6 +131,7 @@ class TaskResult:
             epoch=body.get("epoch", 0),
             marks=dict(body.get("marks", {})),
             unread=tuple(body.get("unread", ())),
+            costs=dict(body.get("costs", {})),
         )
 
 

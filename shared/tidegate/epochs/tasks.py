@@ -6,7 +6,7 @@ after the claim, and from the bytes that the winner staged.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -21,6 +21,7 @@ from tidegate.engine.regroup import regroup
 from tidegate.engine.segments import Standing
 from tidegate.engine.shuffle import cut, fetch
 from tidegate.epochs import paths
+from tidegate.epochs.costs import UNMETERED, Meter
 from tidegate.epochs.layout import Split
 from tidegate.epochs.manifest import (
     Manifest,
@@ -50,7 +51,9 @@ class TaskStores:
     output: Objects
 
 
-def run_task(plan: Plan, stores: TaskStores, task: Task, attempt: str) -> TaskResult:
+def run_task(
+    plan: Plan, stores: TaskStores, task: Task, attempt: str, meter: Meter = UNMETERED
+) -> TaskResult:
     """Runs a task, unless it has a result already; returns the result that counts.
 
     Args:
@@ -58,6 +61,7 @@ def run_task(plan: Plan, stores: TaskStores, task: Task, attempt: str) -> TaskRe
         stores: Where input, state and output lie.
         task: Which one.
         attempt: A name that no other attempt of the task has.
+        meter: Says what this attempt has taken.
 
     Raises:
         IncompatiblePipeline: The epoch was frozen for another plan. Nothing was written.
@@ -76,6 +80,7 @@ def run_task(plan: Plan, stores: TaskStores, task: Task, attempt: str) -> TaskRe
         result = work.map()
     else:
         result = work.reduce(stages.index(task.stage))
+    result = replace(result, costs=meter.spent())
     if not stores.state.put_if_absent(key, result.encode()):
         # Somebody else's, or this very one after a write whose outcome was unknown: the stored one counts.
         result = TaskResult.decode(key, stores.state.get(key))

@@ -10,8 +10,9 @@ from enum import StrEnum
 from itertools import chain, islice
 from typing import Any, Protocol
 
-from tidegate.epochs import lease
+from tidegate.epochs import lease, paths
 from tidegate.epochs.action import HOUSEKEEPING, Action, next_action
+from tidegate.epochs.head import Head
 from tidegate.epochs.intake import InputObject, accept
 from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import Coordinator, Event
@@ -22,6 +23,7 @@ from tidegate.epochs.sweep import EPOCHS_KEPT, sweep
 from tidegate.errors import ForeignObject
 from tidegate.limits import EXECUTION_HISTORY, LEASE, RECONCILE_OVERLAP, SWEPT_AFTER
 from tidegate.outline import Outline, stage_name
+from tidegate.runtime.meter import Meter
 from tidegate.runtime.notifications import Alarm, Upload
 from tidegate.stores.ports import Alarms, Clock, ObjectInfo, Objects, Table
 
@@ -35,12 +37,6 @@ _EVENTS_OF_STAGE = 10
 
 _EVENTS_OF_TASK = 7
 """Events that one task of an inline Map leaves there, when nothing is tried again."""
-
-_CALLED_UNSEEN = 3
-"""Reduce tasks behind the map stage that are called without a look at which of them have work.
-
-The look costs a call of the plan function and three transitions of the state machine: as much as two or three
-tasks that find nothing to do, and time that they do not cost."""
 
 _AT_A_TIME = 400
 """Uploads that are compared with the intake log before those that are new are accepted."""
@@ -82,6 +78,7 @@ class ControlPlane:
         swept_after: How long ago an epoch must have been superseded before it is swept, microseconds.
         epochs_kept: Epochs before the head that are not swept.
         housekeeping: How often, at most, input is reconciled and epochs are swept, microseconds.
+        meter: Makes what measures a call that plans or commits an epoch.
     """
 
     outline: Outline
@@ -96,6 +93,7 @@ class ControlPlane:
     swept_after: int = SWEPT_AFTER
     epochs_kept: int = EPOCHS_KEPT
     housekeeping: Mapping[Event, int] = field(default_factory=lambda: HOUSEKEEPING)
+    meter: Callable[[], Meter] = Meter
 
     def check(self) -> None:
         """Refuses to go on with state of another plan; intake asks before it accepts anything for it.
@@ -182,9 +180,10 @@ class ControlPlane:
             lease.give_back(self.table, execution, ended=True)
             self.wake(leaving=_name_of(execution))
             return {"action": Event.NOTHING.value}
-        action = next_action(
-            self._coordinator(), self.table, execution, self.clock, self.alarms, self.housekeeping
-        )
+        meter = self.meter()
+        coordinator = self._measured(meter, meter.objects(self.state, "state"))
+        table = meter.table(self.table)
+        action = next_action(coordinator, table, execution, self.clock, self.alarms, self.housekeeping)
         answer: Answer = {"action": action.event.value, "history": history + _EVENTS_OF_EPOCH}
         if action.event is Event.HELD:
             return answer | {"seconds": action.wait // 1_000_000 + 1}
@@ -211,9 +210,22 @@ class ControlPlane:
         left = {"stage": stage + 1, "later": later - 1}
         return {"epoch": epoch, "history": history, "reduce": _payloads(tasks)} | left
 
-    def commit(self, epoch: int) -> Answer:
-        """Commits an epoch whose tasks all have results."""
-        self._coordinator().commit_epoch(epoch)
+    def head(self, meter: Meter) -> Head | None:
+        """The head as it is, None before the first commit."""
+        row = meter.table(self.table).get(paths.HEAD)
+        return None if row is None else Head.of(row)
+
+    def commit(self, epoch: int, known: tuple[Objects, Meter] | None = None) -> Answer:
+        """Commits an epoch whose tasks all have results.
+
+        Args:
+            epoch: The epoch.
+            known: The store of state as its task read it, with what counts its requests, where that ran here.
+        """
+        meter = known[1] if known else self.meter()
+        meter.begin()
+        state = known[0] if known else meter.objects(self.state, "state")
+        self._measured(meter, state).commit_epoch(epoch)
         return {"epoch": epoch}
 
     def release(self, execution: str) -> Answer:
@@ -258,16 +270,20 @@ class ControlPlane:
         tasks = 0
         if action.event is Event.LARGE:
             layout, maps = record.layout, map_tasks(record)
-            # Where they are many, what follows the map stage is a stage without tasks that others follow.
-            stage = int(len(layout.ranges) <= _CALLED_UNSEEN)
+            # What is looked at first follows a stage without tasks.
+            stage = layout.shuffles - layout.looked_at
             reduces = tasks_of(record.epoch, stage_name(1), len(layout.ranges) * stage)
             tasks = len(maps) + len(reduces)
             answer |= {"map": _payloads(maps), "reduce": _payloads(reduces)}
-            answer |= {"stage": stage, "later": max(0, layout.shuffles - stage)}
+            answer |= {"stage": stage, "later": layout.looked_at}
         return answer | {"history": history + _EVENTS_OF_TASK * tasks}
 
     def _coordinator(self) -> Coordinator:
         return Coordinator(self.outline, self.state, self.table, self.limits, self.clock)
+
+    def _measured(self, meter: Meter, state: Objects) -> Coordinator:
+        table = meter.table(self.table)
+        return Coordinator(self.outline, state, table, self.limits, self.clock, meter=meter)
 
 
 def _payloads(tasks: Sequence[Task]) -> list[Answer]:

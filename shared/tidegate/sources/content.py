@@ -58,9 +58,9 @@ class Content:
                 data, self._kept = self._kept[:end], self._kept[end:]
             else:
                 data = self._long_line()
-            yield Piece(data, self._line)
-            if more:
-                self._line += data.count(b"\n")
+            piece = Piece(data, self._line)
+            yield piece
+            self._line += piece.lines
 
     def _fill(self, length: int) -> bool:
         """Sees to it that so many bytes are there; returns whether they are."""
