@@ -112,7 +112,7 @@ def test_what_is_written_and_read_for_an_epoch_does_not_grow_with_their_number()
         sizes.append(len(record.encode()) + len(manifest.encode()))
     spent = {tuple(b - a for a, b in zip(*pair, strict=True)) for pair in pairwise(requests[1:])}
     assert len(spent) == 1
-    assert sizes[-1] - sizes[1] < 20, "numbers get longer"
+    assert sizes[-1] - sizes[1] < 100, "numbers get longer"
 
 
 def test_accepting_many_files_is_linear() -> None:
