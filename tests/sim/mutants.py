@@ -26,7 +26,7 @@ from tidegate.engine import assignment, key_groups, reduce_task
 from tidegate.engine.columns import GONE
 from tidegate.engine.map_task import InputSlice
 from tidegate.engine.segments import Standing
-from tidegate.epochs import action, intake, lease, machine, paths, sweep, tasks
+from tidegate.epochs import action, draft, intake, lease, machine, paths, sweep, tasks
 from tidegate.epochs.machine import Coordinator, Event
 from tidegate.epochs.result import TaskResult, result_key
 from tidegate.errors import ConditionFailed, ObjectNotFound
@@ -139,7 +139,7 @@ def no_stored_epoch_record() -> Iterator[None]:
 @mutant
 def state_from_a_listing_and_not_from_the_manifest() -> Iterator[None]:
     """Deltas are looked for in the folder, where there are also those of attempts that did not win."""
-    encode, read = tasks.encode_layers, Standing.read
+    encode, read = draft.encode_layers, Standing.read
     stored: dict[str, list[Layer]] = {}
 
     def encode_layers(key: str, *given: Any) -> tuple[bytes, list[Layer]]:
@@ -157,7 +157,7 @@ def state_from_a_listing_and_not_from_the_manifest() -> Iterator[None]:
         self._read = [with_listed(objects, each) for each in self._read]
         return read(self, objects)
 
-    with patch.object(tasks, "encode_layers", encode_layers), patch.object(Standing, "read", read_listed):
+    with patch.object(draft, "encode_layers", encode_layers), patch.object(Standing, "read", read_listed):
         yield
 
 
