@@ -24,7 +24,7 @@ from tidegate.limits import EXECUTION_HISTORY
 from tidegate.plan import Plan, compile_plan
 from tidegate.runtime.control_plane import ControlPlane
 from tidegate.stores.memory import ManualClock, MemoryObjects, MemoryTable
-from tidegate.stores.ports import Add, Delete, ObjectInfo, Objects, Put, Row, Write
+from tidegate.stores.ports import Add, Delete, ObjectInfo, Objects, Put, Row, Wanted, Write, in_turn
 from tidegate.testing.permissions import Call, Grant, Permissions
 
 RESOURCES: dict[str, Any] = transformed(Path(__file__).parents[2] / "template.yaml", {})["Resources"]
@@ -56,6 +56,9 @@ class NotedObjects:
     ) -> list[bytes]:
         self.note(Call(self.store, "get_version" if _is_named(version) else "get_ranges", key))
         return self.objects.get_ranges(key, ranges, version)
+
+    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
+        return in_turn(self, wanted)
 
     def put(self, key: str, data: bytes) -> None:
         self.note(Call(self.store, "put", key))

@@ -42,9 +42,9 @@ def read_layers(objects: Objects, layers: Sequence[Layer], grouping: Grouping) -
     wanted: dict[str, list[Layer]] = {}
     for each in layers:
         wanted.setdefault(each.key, []).append(each)
+    ranges = [(key, [(each.offset, each.length) for each in parts]) for key, parts in wanted.items()]
     frames: dict[Layer, pl.DataFrame] = {}
-    for key, parts in wanted.items():
-        found = objects.get_ranges(key, [(each.offset, each.length) for each in parts])
+    for (key, parts), found in zip(wanted.items(), objects.get_many(ranges), strict=True):
         for each, data in zip(parts, found, strict=True):
             rows = decode_state(key, each.verify(data), layer_schema(grouping))
             frames[each] = within(rows, each.range)

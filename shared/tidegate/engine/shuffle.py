@@ -34,11 +34,15 @@ def cut(partials: pl.DataFrame, ranges: Sequence[KeyRange]) -> tuple[bytes, list
 def fetch(objects: Objects, sources: Iterable[tuple[str, Piece]]) -> list[pl.DataFrame]:
     """The frames of pieces, each given with the key of its shuffle object.
 
+    Pieces of one object are got together, and those of all objects at the same time.
+
     Raises:
         CorruptObject: A piece is not what was written.
     """
-    frames = []
-    for key, piece in sources:
-        (data,) = objects.get_ranges(key, [(piece.offset, piece.length)])
-        frames.append(decode_piece(piece.verify(key, data), key))
-    return frames
+    pieces = list(sources)
+    ranges: dict[str, list[tuple[int, int]]] = {}
+    for key, piece in pieces:
+        ranges.setdefault(key, []).append((piece.offset, piece.length))
+    found = objects.get_many(list(ranges.items()))
+    parts = {key: iter(each) for key, each in zip(ranges, found, strict=True)}
+    return [decode_piece(piece.verify(key, next(parts[key])), key) for key, piece in pieces]

@@ -38,7 +38,7 @@ from tidegate.epochs import intake, paths
 from tidegate.epochs.head import Head
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord, Limits, lay_out, take
-from tidegate.epochs.result import Task, TaskResult, result_key, tasks_of
+from tidegate.epochs.result import Task, read_results, result_key, tasks_of
 from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
 from tidegate.frontier import UnionFrontier, first_frontier
 from tidegate.limits import KEY_GROUPS
@@ -227,7 +227,8 @@ class Coordinator:
         if committed is not None and head.epoch >= record.epoch:
             # The epoch's own manifest may be swept by now.
             return committed
-        results = [self._result(task) for task in self._all_tasks(record)]
+        keys = [result_key(self._outline.pipeline, each) for each in self._all_tasks(record)]
+        results = read_results(self._objects, keys)
         manifest = build_manifest(record, self._outline.rules, committed, results)
         data = manifest.encode()
         if not self._objects.put_if_absent(manifest.key, data):
@@ -342,10 +343,6 @@ class Coordinator:
             return self.tasks(record, State.EPOCH)
         reduces = (self.tasks(record, State.REDUCE, stage + 1) for stage in range(record.layout.shuffles))
         return [*self.tasks(record, State.MAP), *(task for tasks in reduces for task in tasks)]
-
-    def _result(self, task: Task) -> TaskResult:
-        key = result_key(self._outline.pipeline, task)
-        return TaskResult.decode(key, self._objects.get(key))
 
     def _manifest(self, head: Head) -> Manifest | None:
         return read_manifest(self._objects, head.manifest)

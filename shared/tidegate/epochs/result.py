@@ -7,6 +7,7 @@ from typing import Any
 from tidegate.epochs import documents, paths
 from tidegate.frontier import SOURCE
 from tidegate.references import KeyRange, Layer, ObjectRef, Piece, Segment
+from tidegate.stores.ports import Objects
 from tidegate.timestamps import MAX, MIN
 
 KIND = "task-result"
@@ -131,6 +132,17 @@ class TaskResult:
 def result_key(pipeline: str, task: Task) -> str:
     """The key of a task's result."""
     return paths.result(pipeline, task.epoch, task.stage, task.number)
+
+
+def read_results(objects: Objects, keys: Sequence[str]) -> list[TaskResult]:
+    """The results with these keys.
+
+    Raises:
+        ObjectNotFound: One of the tasks has no result yet.
+        CorruptObject: One of them is damaged, or that of another task.
+    """
+    found = objects.get_many([(key, None) for key in keys])
+    return [TaskResult.decode(key, data) for key, (data,) in zip(keys, found, strict=True)]
 
 
 def segment_body(segment: Segment) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from tidegate.epochs.manifest import (
     watermark_behind,
 )
 from tidegate.epochs.record import EpochRecord
-from tidegate.epochs.result import Task, TaskResult, result_key, tasks_of
+from tidegate.epochs.result import Task, TaskResult, read_results, result_key, tasks_of
 from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.frontier import SOURCE
 from tidegate.outline import stage_name
@@ -290,7 +290,7 @@ class _Attempt:
             result_key(self.plan.name, each)
             for each in tasks_of(self.record.epoch, stage_name(number), count)
         ]
-        return [TaskResult.decode(key, self.stores.state.get(key)) for key in keys]
+        return read_results(self.stores.state, keys)
 
 
 def _add(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:

@@ -16,7 +16,7 @@ from tidegate.frontier import UnionFrontier
 from tidegate.limits import LEASE
 from tidegate.outline import stage_name
 from tidegate.references import checksum
-from tidegate.stores.ports import ObjectInfo
+from tidegate.stores.ports import ObjectInfo, Wanted, in_turn
 from tidegate.testing.simulation.cloud import Cloud
 from tidegate.testing.simulation.ports import Bucket
 from tidegate.testing.simulation.scheduler import SECOND
@@ -54,6 +54,10 @@ class Archive:
     ) -> list[bytes]:
         """See `Objects.get_ranges`."""
         return [self.get(key, version)[offset : offset + length] for offset, length in ranges]
+
+    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
+        """See `Objects.get_many`."""
+        return in_turn(self, wanted)
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""
