@@ -26,7 +26,8 @@ from tidegate.engine import assignment, key_groups, reduce_task
 from tidegate.engine.columns import GONE
 from tidegate.engine.map_task import InputSlice
 from tidegate.engine.segments import Standing
-from tidegate.epochs import action, draft, intake, lease, machine, paths, sweep, tasks
+from tidegate.epochs import action, intake, lease, machine, paths, sweep, tasks
+from tidegate.epochs.draft import Draft
 from tidegate.epochs.machine import Coordinator, Event
 from tidegate.epochs.result import TaskResult, result_key
 from tidegate.errors import ConditionFailed, ObjectNotFound
@@ -139,12 +140,13 @@ def no_stored_epoch_record() -> Iterator[None]:
 @mutant
 def state_from_a_listing_and_not_from_the_manifest() -> Iterator[None]:
     """Deltas are looked for in the folder, where there are also those of attempts that did not win."""
-    encode, read = draft.encode_layers, Standing.read
+    original, read = Draft.layers, Standing.read
     stored: dict[str, list[Layer]] = {}
 
-    def encode_layers(key: str, *given: Any) -> tuple[bytes, list[Layer]]:
-        data, stored[key] = encode(key, *given)
-        return data, stored[key]
+    def layers(self: Draft, *given: Any) -> list[Layer]:
+        found = original(self, *given)
+        stored[found[0].key] = found
+        return found
 
     def with_listed(objects: Any, segment: Segment) -> Segment:
         last = max(paths.epoch_of(each.key) for each in segment.layers)
@@ -157,7 +159,7 @@ def state_from_a_listing_and_not_from_the_manifest() -> Iterator[None]:
         self._read = [with_listed(objects, each) for each in self._read]
         return read(self, objects)
 
-    with patch.object(draft, "encode_layers", encode_layers), patch.object(Standing, "read", read_listed):
+    with patch.object(Draft, "layers", layers), patch.object(Standing, "read", read_listed):
         yield
 
 
@@ -461,14 +463,16 @@ def output_is_published_before_the_claim() -> Iterator[None]:
             result = TaskResult.decode(key, data)
             output = SimulatedObjects(OUTPUTS[id(self._line.universe)], self._line)
             for each in result.outputs:
-                original(output, each.name, self._bucket.ever(each.staged.key))
+                at = each.staged
+                within = data if at.key == key else self._bucket.ever(at.key)
+                original(output, each.name, within[at.offset : at.offset + at.size])
         return original(self, key, data)
 
     OUTPUTS: dict[int, Any] = {}
     handle = tasks.TaskStores.__init__
 
-    def remember(self: Any, input: Any, state: Any, output: Any) -> None:
-        handle(self, input, state, output)
+    def remember(self: Any, input: Any, state: Any, output: Any, attached: int) -> None:
+        handle(self, input, state, output, attached)
         if isinstance(output, SimulatedObjects):
             OUTPUTS[id(output._line.universe)] = output._bucket
 

@@ -21,6 +21,7 @@ from tests.oracle.naive_triggers import Spec
 from tests.oracle.naive_windows import Spec as WindowSpec
 from tidegate.accumulation import Accumulation
 from tidegate.epochs.record import Limits
+from tidegate.limits import ATTACHED_BYTES
 from tidegate.pipeline import Stream
 from tidegate.plan import Plan, compile_plan
 from tidegate.testing.simulation.cloud import Settings
@@ -176,7 +177,7 @@ def last_files(sources: int) -> list[Upload]:
     ]
 
 
-def draw_settings(chance: Random) -> Settings:
+def draw_settings(chance: Random, other: Random) -> Settings:
     """Limits of epochs, one of them for every process that starts; how soon old epochs are swept."""
     limits = [
         Limits(
@@ -194,13 +195,14 @@ def draw_settings(chance: Random) -> Settings:
         swept_after=chance.choice((10, 20, 600)) * MINUTE,
         swept_every=chance.choice((5, 60)) * MINUTE,
         epochs_kept=chance.choice((1, 2, 3, 20)),
+        attached=other.choice((0, 4_000, ATTACHED_BYTES)),
     )
 
 
 def draw_case(seed: str) -> Case:
     """What a seed is about."""
     chance = Random(f"{seed}/scenario")  # noqa: S311  (repeatable, not secret)
-    settings = draw_settings(chance)
+    settings = draw_settings(chance, Random(f"{seed}/attached"))  # noqa: S311
     second, uploads = draw_union(seed, draw_uploads(chance))
     last = last_files(1 + len(second))
     kind = chance.choice(("narrow", "fickle", "regrouped", "regrouped", *["grouped"] * 8))

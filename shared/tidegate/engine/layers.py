@@ -131,11 +131,10 @@ class LayerRows:
     range: KeyRange
 
 
-def encode_layers(key: str, layers: Sequence[LayerRows], plan: str) -> tuple[bytes, list[Layer]]:
-    """The content of an object that holds layers one behind the other, and the references to them.
+def encode_layers(layers: Sequence[LayerRows], plan: str) -> tuple[bytes, list[Layer]]:
+    """Layers one behind the other, and the references to them; whoever stores the bytes adds key and offset.
 
     Args:
-        key: The object's.
         layers: Those to store.
         plan: The plan's fingerprint.
     """
@@ -144,7 +143,7 @@ def encode_layers(key: str, layers: Sequence[LayerRows], plan: str) -> tuple[byt
     offset = 0
     for each in layers:
         data = encode_state(each.rows, plan)
-        stored.append(Layer(key, offset, len(data), checksum(data), each.rows.height, each.range))
+        stored.append(Layer("", offset, len(data), checksum(data), each.rows.height, each.range))
         content.append(data)
         offset += len(data)
     return b"".join(content), stored

@@ -1,7 +1,11 @@
-"""The draft of a task's result: what one attempt stores before it claims its task."""
+"""The draft of a task's result: what one attempt stores before it claims its task.
+
+What is small is attached to the result itself, so that a small task writes one object, and one that loses the
+claim has written nothing. The rest is stored at once, under names that no other attempt has.
+"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import polars as pl
 
@@ -10,7 +14,7 @@ from tidegate.engine.layers import LayerRows, encode_layers
 from tidegate.engine.shuffle import cut
 from tidegate.epochs import paths
 from tidegate.epochs.record import EpochRecord
-from tidegate.epochs.result import Published, Task, TaskResult
+from tidegate.epochs.result import Published, Task, TaskResult, result_key
 from tidegate.plan import Plan
 from tidegate.references import KeyRange, Layer, ObjectRef, Piece
 from tidegate.sinks.late import KIND
@@ -19,15 +23,16 @@ from tidegate.stores.ports import Objects
 
 @dataclass
 class Draft:
-    """What one attempt of a task has stored so far, under names that no other attempt has.
+    """What one attempt of a task has for its result so far.
 
     Attributes:
         plan: The pipeline's plan.
         state: The store of state.
         record: Of the task's epoch.
         task: Which one.
-        attempt: The attempt's name.
-        staged: The outputs that are to be published, by their keys.
+        attempt: The attempt's name, which no other has.
+        room: Bytes that may be attached to the result.
+        staged: The outputs that are to be published.
     """
 
     plan: Plan
@@ -35,7 +40,9 @@ class Draft:
     record: EpochRecord
     task: Task
     attempt: str
-    staged: dict[str, bytes] = field(default_factory=dict)
+    room: int
+    staged: dict[ObjectRef, bytes] = field(default_factory=dict)
+    _attached: bytearray = field(default_factory=bytearray)
 
     @property
     def ranges(self) -> list[KeyRange]:
@@ -43,46 +50,50 @@ class Draft:
         return [KeyRange(low, high) for low, high in self.record.layout.ranges]
 
     def shuffled(self, partials: pl.DataFrame | None) -> tuple[str, tuple[Piece, ...]]:
-        """Stores what the task combined for the next stage: the object's key and its pieces."""
+        """What the task combined for the next stage: the key of the object with it, and its pieces."""
         if partials is None:
             return "", ()
-        data, cuts = cut(partials, self.ranges)
-        return (self._put("shuffle.arrow", data).key, tuple(cuts)) if cuts else ("", ())
+        data, pieces = cut(partials, self.ranges)
+        if not pieces:
+            return "", ()
+        stored = self._put("shuffle.arrow", data)
+        return stored.key, tuple(replace(each, offset=stored.offset + each.offset) for each in pieces)
 
     def layers(self, number: int, frames: Sequence[LayerRows]) -> list[Layer]:
-        """Stores layers of a stage's state, all of them in one object."""
-        what = "state.layers" if number == 1 else f"state-{number}.layers"
-        key = self._key(what)
-        data, layers = encode_layers(key, frames, self.record.fingerprint)
-        self.state.put(key, data)
-        return layers
+        """Layers of a stage's state, all of them in one object."""
+        data, layers = encode_layers(frames, self.record.fingerprint)
+        stored = self._put("state.layers" if number == 1 else f"state-{number}.layers", data)
+        return [replace(each, key=stored.key, offset=stored.offset + each.offset) for each in layers]
 
     def outputs(
         self, rows: pl.DataFrame | None, dead: DeadLetters, late: Mapping[int, bytes]
     ) -> tuple[Published, ...]:
-        """Stores what the task publishes.
+        """What the task publishes.
 
         Args:
             rows: For the sink.
             dead: Dead letters.
             late: What was late for the grouping behind a stage, by the number of the stage.
         """
-        outputs = []
+        outputs: list[Published] = []
+
+        def stage(what: str, data: bytes, name: str) -> None:
+            staged = self._put(what, data)
+            self.staged[staged] = data
+            outputs.append(Published(name, staged))
+
+        epoch, number = self.record.epoch, self.task.number
         if rows is not None and rows.height:
             sink = self.plan.sink
-            staged = self._put(f"output.{sink.kind}", sink.encode(rows), keep=True)
-            name = paths.output(sink.prefix, self.record.epoch, self.task.number, sink.kind)
-            outputs.append(Published(name, staged))
-        for number, lines in late.items():
-            combine = self.plan.stages[number].combine
+            name = paths.output(sink.prefix, epoch, number, sink.kind)
+            stage(f"output.{sink.kind}", sink.encode(rows), name)
+        for behind, lines in late.items():
+            combine = self.plan.stages[behind].combine
             if lines and combine and combine.late:
-                staged = self._put(f"late-{number}.{KIND}", lines, keep=True)
-                name = paths.output(combine.late.prefix, self.record.epoch, self.task.number, KIND)
-                outputs.append(Published(name, staged))
+                stage(f"late-{behind}.{KIND}", lines, paths.output(combine.late.prefix, epoch, number, KIND))
         if len(dead):
-            staged = self._put("dead-letters.json", dead.encode(), keep=True)
-            name = paths.dead_letters(self.plan.name, self.record.epoch, self.task.stage, self.task.number)
-            outputs.append(Published(name, staged))
+            name = paths.dead_letters(self.plan.name, epoch, self.task.stage, number)
+            stage("dead-letters.json", dead.encode(), name)
         return tuple(outputs)
 
     def result(self, **fields: object) -> TaskResult:
@@ -96,13 +107,21 @@ class Draft:
             **fields,  # type: ignore[arg-type]
         )
 
-    def _put(self, what: str, data: bytes, *, keep: bool = False) -> ObjectRef:
-        key = self._key(what)
-        self.state.put(key, data)
-        if keep:
-            self.staged[key] = data
-        return ObjectRef.of(key, data)
+    def claim(self, result: TaskResult) -> bool:
+        """Creates the result; False if the task has one, which may be this very one."""
+        return self.state.put_if_absent(self._key, result.encode(bytes(self._attached)))
 
-    def _key(self, what: str) -> str:
+    @property
+    def _key(self) -> str:
+        return result_key(self.plan.name, self.task)
+
+    def _put(self, what: str, data: bytes) -> ObjectRef:
+        """Attaches what there is room for, and stores the rest in an object of its own."""
+        offset = len(self._attached)
+        if offset + len(data) <= self.room:
+            self._attached += data
+            return replace(ObjectRef.of(self._key, data), offset=offset)
         task = self.task
-        return paths.data(self.plan.name, task.epoch, task.stage, task.number, self.attempt, what)
+        key = paths.data(self.plan.name, task.epoch, task.stage, task.number, self.attempt, what)
+        self.state.put(key, data)
+        return ObjectRef.of(key, data)

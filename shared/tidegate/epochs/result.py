@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tidegate.epochs import documents, paths
+from tidegate.errors import CorruptObject
 from tidegate.frontier import SOURCE
-from tidegate.references import KeyRange, Layer, ObjectRef, Piece, Segment
+from tidegate.references import KeyRange, Layer, ObjectRef, Piece, Segment, checksum
 from tidegate.stores.ports import Objects
 from tidegate.timestamps import MAX, MIN
 
@@ -29,7 +30,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Published:
-    """An output object: its final name, and the object with the same bytes that it is made from."""
+    """An output object: its final name, and where the same bytes lie that it is made from."""
 
     name: str
     staged: ObjectRef
@@ -44,7 +45,7 @@ class TaskResult:
         watermark: What a map task's elements give, before a backlog holds it back; None without elements,
             and where several sources are united: `marks` has it then, for each of them.
         passed: The watermark of a reduce task's stage at the epoch's end; None of other tasks.
-        shuffle: Key of the shuffle object, empty if there is none.
+        shuffle: Key of the object with its pieces, empty if there is none.
         pieces: Its pieces.
         segments: The task's new state.
         unchanged: Whether the state of the task's range stays as it was, so that `segments` does not count.
@@ -75,8 +76,12 @@ class TaskResult:
         """The watermark that each producer gives, before a backlog holds it back."""
         return self.marks if self.watermark is None else {SOURCE: self.watermark, **self.marks}
 
-    def encode(self) -> bytes:
-        """The result as a document."""
+    def encode(self, attached: bytes = b"") -> bytes:
+        """The result as an object: a document, and before it what the task attaches to it.
+
+        Args:
+            attached: Content of segments, pieces and outputs that are named with the result's own key.
+        """
         body: dict[str, Any] = {
             "stage": self.stage,
             "task": self.task,
@@ -93,17 +98,23 @@ class TaskResult:
             "epoch": self.epoch,
             "marks": self.marks,
         }
-        return documents.encode(KIND, body)
+        if attached:
+            body["attached"] = checksum(attached)
+        return documents.enclose(documents.encode(KIND, body), attached)
 
     @classmethod
     def decode(cls, key: str, data: bytes) -> "TaskResult":
-        """The result of a document.
+        """The result of an object.
 
         Raises:
             CorruptObject: It is damaged, no task result, or that of another task, epoch or pipeline.
         """
         with documents.shaped(KIND, key):
-            result = cls._of(documents.decode(KIND, key, data))
+            document, attached = documents.disclose(data)
+            body = documents.decode(KIND, key, document)
+            if body.get("attached", "") != (checksum(attached) if attached else ""):
+                raise CorruptObject(f"{key}: what is attached is damaged; restore it from a backup")
+            result = cls._of(body)
             if result.pipeline:
                 own = result_key(result.pipeline, Task(result.epoch, result.stage, result.task))
                 documents.check_place(KIND, key, own)

@@ -5,7 +5,7 @@ then claims the task by creating its result; the first claim wins. Output appear
 after the claim, and from the bytes that the winner staged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,20 +31,26 @@ from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Task, TaskResult, read_results, result_key, tasks_of
 from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.frontier import SOURCE
+from tidegate.limits import ATTACHED_BYTES
 from tidegate.outline import stage_name
 from tidegate.plan import Plan
-from tidegate.references import KeyRange, Segment
+from tidegate.references import KeyRange, ObjectRef, Segment
 from tidegate.stores.ports import Objects
 from tidegate.timestamps import MIN
 
 
 @dataclass(frozen=True)
 class TaskStores:
-    """The stores that a task works on."""
+    """The stores that a task works on.
+
+    Attributes:
+        attached: Bytes that are stored in the results of a stage, all of them together, at most.
+    """
 
     input: Objects
     state: Objects
     output: Objects
+    attached: int = ATTACHED_BYTES
 
 
 def run_task(plan: Plan, stores: TaskStores, task: Task, attempt: str) -> TaskResult:
@@ -65,7 +71,7 @@ def run_task(plan: Plan, stores: TaskStores, task: Task, attempt: str) -> TaskRe
     try:
         return _publish(stores, TaskResult.decode(key, stores.state.get(key)), {})
     except ObjectNotFound:
-        draft = Draft(plan, stores.state, record, task, attempt)
+        draft = Draft(plan, stores.state, record, task, attempt, stores.attached // _beside(record, task))
         work = _Attempt(plan, stores, task, record, read_manifest(stores.state, record.previous), draft)
     stages = [stage.name for stage in plan.stages]
     if task.stage == "epoch":
@@ -74,10 +80,10 @@ def run_task(plan: Plan, stores: TaskStores, task: Task, attempt: str) -> TaskRe
         result = work.map()
     else:
         result = work.reduce(stages.index(task.stage))
-    if not stores.state.put_if_absent(key, result.encode()):
+    if not draft.claim(result):
         # Somebody else's, or this very one after a write whose outcome was unknown: the stored one counts.
         result = TaskResult.decode(key, stores.state.get(key))
-    return _publish(stores, result, draft.staged if result.attempt == attempt else {})
+    return _publish(stores, result, draft.staged)
 
 
 def _record(plan: Plan, stores: TaskStores, task: Task) -> EpochRecord:
@@ -88,12 +94,27 @@ def _record(plan: Plan, stores: TaskStores, task: Task) -> EpochRecord:
     return record
 
 
-def _publish(stores: TaskStores, result: TaskResult, at_hand: dict[str, bytes]) -> TaskResult:
-    """Puts the winner's outputs under their final names, if they are not there yet."""
+def _beside(record: EpochRecord, task: Task) -> int:
+    """How many tasks the task's stage has."""
+    if task.stage == "epoch":
+        return 1
+    return len(record.layout.slices if task.stage == stage_name(0) else record.layout.ranges)
+
+
+def _publish(stores: TaskStores, result: TaskResult, at_hand: Mapping[ObjectRef, bytes]) -> TaskResult:
+    """Puts the winner's outputs under their final names, if they are not there yet.
+
+    Args:
+        stores: Where they are staged, and where they go.
+        result: The winner's.
+        at_hand: Bytes by what is known of them; a loser's, too, for what has the same checksum is the same.
+    """
     for output in result.outputs:
-        data = at_hand.get(output.staged.key)
+        staged = output.staged
+        data = at_hand.get(staged)
         if data is None:
-            data = output.staged.verify(stores.state.get(output.staged.key))
+            (data,) = stores.state.get_ranges(staged.key, [(staged.offset, staged.size)])
+            staged.verify(data)
         if not stores.output.put_if_absent(output.name, data) and stores.output.get(output.name) != data:
             raise TidegateError(
                 f"{output.name} exists already and holds something else: the output folder was written by "

@@ -54,7 +54,7 @@ def run_task(environment: Environment, task: Mapping[str, Any], attempt: str) ->
 @cache
 def _cached(state: S3Objects) -> CachedObjects:
     """The state with the layers that this function read or wrote while it was warm."""
-    return CachedObjects(state, Path(gettempdir()), CACHE_BYTES, paths.is_layers)
+    return CachedObjects(state, Path(gettempdir()), CACHE_BYTES, paths.may_hold_layers)
 
 
 @cache

@@ -240,7 +240,7 @@ class Watch:
         named = read_manifest(Archive(cloud.state), record.previous)
         if named != previous:
             cloud.universe.violated(f"epoch {record.epoch} was not frozen on top of epoch {record.epoch - 1}")
-        state, output = _without_results(cloud.state), Archive(Bucket("output"))
+        state, output = _without_results(cloud.state, record.epoch), Archive(Bucket("output"))
         stores = TaskStores(Archive(cloud.input), state, output)
         layout = record.layout
         stages = [(stage_name(0), len(layout.slices))]
@@ -267,15 +267,19 @@ class Watch:
         return EpochRecord.decode(key, self.cloud.state.history[key][0].data)
 
 
-def _without_results(bucket: Bucket) -> Archive:
-    kept = {key: all_ for key, all_ in bucket.history.items() if "/results/" not in key}
-    return Archive(replace(bucket, history=kept))
+def _without_results(bucket: Bucket, epoch: int) -> Archive:
+    """A store in which the tasks of an epoch have no results; those of others hold the state before it."""
+
+    def stays(key: str) -> bool:
+        return "/results/" not in key or paths.epoch_of(key) != epoch
+
+    return Archive(replace(bucket, history={key: all_ for key, all_ in bucket.history.items() if stays(key)}))
 
 
 def _content(manifest: Manifest) -> Manifest:
-    """A manifest without the names that attempts gave their objects; checksums stay."""
+    """A manifest without the places where attempts stored its state; checksums stay."""
     segments = [
-        replace(each, layers=tuple(replace(layer, key="") for layer in each.layers))
+        replace(each, layers=tuple(replace(layer, key="", offset=0) for layer in each.layers))
         for each in manifest.segments
     ]
     return replace(manifest, segments=tuple(segments))
