@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 import tidegate as tg
+from bench.pipelines import json
 from tidegate.engine.key_groups import with_key_groups
 from tidegate.engine.reduce_task import Times, reduce_epoch
 from tidegate.engine.state import partial_schema, state_schema
@@ -22,14 +23,8 @@ MINUTE = 60_000_000
 
 
 def plan(accumulation: Any) -> Plan:
-    events = tg.read_json(
-        "events",
-        schema={"key": pl.String, "value": pl.Int64, "at": pl.Datetime("ms")},
-        event_time="at",
-        watermark=tg.BoundedDelay("10s"),
-    )
     panes = (
-        events.window(tg.FixedWindows("1m"), allowed_lateness="1h")
+        json.window(tg.FixedWindows("1m"), allowed_lateness="1h")
         .trigger(tg.AfterWatermark(early=tg.AfterCount(100), late=tg.AfterCount(1)))
         .accumulate(accumulation)
         .group_by("key")

@@ -11,7 +11,7 @@ import tidegate as tg
 from tests.compat.fixture import HERE, PLACE, restore
 from tests.compat.record import FANNED_OUT, WAVES
 from tests.compat.recorded import PIPELINES
-from tidegate.engine.segments import read_segments
+from tests.engine.segments import read_segments
 from tidegate.engine.shuffle import fetch
 from tidegate.engine.state import partial_schema
 from tidegate.epochs import paths

@@ -2,9 +2,9 @@ import json
 
 import polars as pl
 
+from tests.sources.whole import read_records
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.expressions import Rejected
-from tidegate.sources.formats import read_records
 
 
 def test_they_are_lines_of_json_in_the_order_in_which_they_were_found() -> None:

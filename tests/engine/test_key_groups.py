@@ -14,7 +14,7 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.engine.key_groups import GROUP, in_range, with_key_groups
+from tidegate.engine.key_groups import GROUP, with_key_groups, within
 from tidegate.references import KeyRange
 
 GOLDEN = Path(__file__).with_name("key_groups.json")
@@ -164,4 +164,4 @@ def test_they_spread_keys_over_all_groups() -> None:
 def test_a_range_is_half_open() -> None:
     frame = pl.DataFrame({GROUP: pl.Series([0, 9, 10, 19, 20], dtype=pl.UInt16)})
 
-    assert frame.filter(in_range(KeyRange(10, 20)))[GROUP].to_list() == [10, 19]
+    assert within(frame, KeyRange(10, 20))[GROUP].to_list() == [10, 19]

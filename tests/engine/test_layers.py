@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tidegate as tg
+from tests.engine.segments import read_segments
+from tests.engine.stage import stream
 from tests.oracle.driver import World
 from tidegate.engine.columns import GONE, INDEX
 from tidegate.engine.key_groups import GROUP
 from tidegate.engine.layers import changes, live, newest, untouched
-from tidegate.engine.segments import read_segments
 from tidegate.engine.state import state_schema
 from tidegate.grouping import Grouping
 from tidegate.plan import compile_plan
@@ -32,20 +33,14 @@ MINUTES = tg.FixedWindows("1m")
 
 
 def pipeline(windows: Any = MINUTES, lateness: str = "1h") -> tg.Pipeline:
-    stream = (
-        tg.read_json(
-            "events",
-            schema={"k": pl.String, "v": pl.Int64, "at": pl.Datetime("us")},
-            event_time="at",
-            watermark=tg.BoundedDelay("0s"),
-        )
-        .window(windows, allowed_lateness=lateness)
+    panes = (
+        stream(windows, lateness)
         .trigger(tg.AfterWatermark(early=tg.AfterCount(3), late=tg.AfterCount(2)))
         .accumulate(tg.ACCUMULATING_AND_RETRACTING)
         .group_by("k")
         .agg(total=tg.sum("v"))
     )
-    return tg.Pipeline("p", stream.write_json("out"))
+    return tg.Pipeline("p", panes.write_json("out"))
 
 
 def grouping() -> Grouping:

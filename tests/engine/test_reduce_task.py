@@ -6,8 +6,8 @@ import polars as pl
 import pytest
 
 import tidegate as tg
+from tests.engine.segments import read_segments
 from tests.oracle.driver import ONE_CALL, World, many_tasks
-from tidegate.engine.segments import read_segments
 from tidegate.plan import compile_plan
 from tidegate.references import KeyRange
 

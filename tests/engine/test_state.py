@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tidegate as tg
+from tests.engine.segments import read_segments
+from tests.engine.stage import stream
 from tests.oracle.driver import ONE_CALL, World, many_tasks
 from tidegate.engine.columns import GONE
 from tidegate.engine.key_groups import GROUP
 from tidegate.engine.layers import LayerRows, encode_layers
-from tidegate.engine.segments import read_segments
 from tidegate.engine.state import join_epoch, state_schema
 from tidegate.epochs.record import Limits
 from tidegate.errors import CorruptObject
@@ -29,19 +30,13 @@ SECOND = 1_000_000
 
 
 def pipeline() -> tg.Pipeline:
-    stream = (
-        tg.read_json(
-            "events",
-            schema={"k": pl.String, "v": pl.Int64, "at": pl.Datetime("us")},
-            event_time="at",
-            watermark=tg.BoundedDelay("0s"),
-        )
-        .window(tg.FixedWindows("10s"), allowed_lateness="20s")
+    panes = (
+        stream(tg.FixedWindows("10s"), "20s")
         .trigger(tg.AfterWatermark(early=tg.AfterCount(3), late=tg.AfterCount(2)))
         .group_by("k")
         .agg(total=tg.sum("v"), least=tg.min("v"), games=tg.count())
     )
-    return tg.Pipeline("p", stream.write_json("out"))
+    return tg.Pipeline("p", panes.write_json("out"))
 
 
 def grouping() -> Grouping:

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 
 import tidegate as tg
-from tidegate.engine.segments import read_segments
+from tests.engine.segments import read_segments
 from tidegate.epochs import intake, paths
 from tidegate.epochs.head import Head
 from tidegate.epochs.intake import Accepted, InputObject

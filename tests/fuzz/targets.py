@@ -17,6 +17,7 @@ from polars.testing import assert_frame_equal
 
 from tests.fuzz import keys, seeds
 from tests.fuzz.seeds import SCHEMA, STATE
+from tests.sources.whole import read_records
 from tidegate.engine.codec import decode_piece, decode_state
 from tidegate.epochs import documents, record, result
 from tidegate.epochs import manifest as manifests
@@ -27,7 +28,7 @@ from tidegate.errors import CorruptObject
 from tidegate.limits import DEAD_LETTER_REASON
 from tidegate.sources import json_lines
 from tidegate.sources.fields import FieldReader
-from tidegate.sources.formats import Format, read_records
+from tidegate.sources.formats import Format
 from tidegate.sources.marks import read_mark
 from tidegate.sources.records import DEAD_LETTER_TEXT_BYTES, LINE, WHOLE_FILE, Records
 from tidegate.timestamps import MAX, MIN

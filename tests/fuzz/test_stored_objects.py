@@ -7,8 +7,8 @@ from operator import itemgetter
 
 import pytest
 
+from tests.engine.segments import read_segments
 from tests.epochs.scenario import EARLY_AND_LATE, WAVES, Process, World, compiled
-from tidegate.engine.segments import read_segments
 from tidegate.engine.shuffle import fetch
 from tidegate.epochs import documents, paths, result
 from tidegate.epochs.head import Head

@@ -14,6 +14,7 @@ from tests.fuzz import targets
 from tests.fuzz.mutation import TOKENS, edited, generated
 from tests.fuzz.process import noting, plain, regressions
 from tests.fuzz.targets import TARGETS, Target, read_file
+from tests.sources.whole import read_records
 from tidegate.errors import CorruptObject
 from tidegate.sources import formats, json_lines
 from tidegate.sources.content import Content
@@ -57,7 +58,7 @@ def test_the_seeds_are_valid() -> None:
     for format in ("json", "csv", "parquet"):
         for suffix in ("", ".gz", ".zst"):
             for data in TARGETS[f"{format}{suffix}"].seeds:
-                assert formats.read_records(f"a.{format}{suffix}", data, format, targets.SCHEMA).frame.height
+                assert read_records(f"a.{format}{suffix}", data, format, targets.SCHEMA).frame.height
     for name in ("record", "result", "manifest", "state", "shuffle"):
         assert TARGETS[name].seeds
 

@@ -17,9 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.sources.whole import decompress
+from tests.sources.whole import decompress, read_records
 from tidegate.limits import GZIP_RATIO, INFLATED_FREELY, ZSTD_RATIO
-from tidegate.sources.formats import read_records
 from tidegate.sources.parquet_pages import page_sizes
 from tidegate.sources.records import UnreadableFile
 
@@ -54,7 +53,7 @@ def zst(size):
 """
 MEASURE = """
 import resource
-from tidegate.sources.formats import read_records
+from tests.sources.whole import read_records
 
 schema = {"at": pl.Datetime("ms")}
 bomb = BOMB
@@ -71,7 +70,10 @@ def measured(bomb: str, name: str, kind: str) -> tuple[int, int, str]:
     program = (
         textwrap.dedent(BOMBS + MEASURE).replace("BOMB", bomb).replace("NAME", name).replace("KIND", kind)
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root
+    )
     growth, size, reason = done.stdout.split(" ", 2)
     return int(growth) * 1024, int(size), reason
 

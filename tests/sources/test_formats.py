@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from tidegate.sources.formats import read_records
+from tests.sources.whole import read_records
 from tidegate.sources.records import LINE, DeadLetter
 
 try:

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from tests.sources.whole import read_records, unreadable
 from tidegate.limits import DEAD_LETTER_REASON, DEAD_LETTERS_PER_FILE, RECORD_BYTES
 from tidegate.sources import csv_records, json_lines, pieces, records
 from tidegate.sources.fields import FieldReader
-from tidegate.sources.formats import Format, read_records
-from tidegate.sources.records import DEAD_LETTER_TEXT_BYTES, LINE, WHOLE_FILE, Records, unreadable
+from tidegate.sources.formats import Format
+from tidegate.sources.records import DEAD_LETTER_TEXT_BYTES, LINE, WHOLE_FILE, Records
 
 SCHEMA = {"s": pl.String(), "i": pl.Int64(), "f": pl.Float64(), "t": pl.Datetime("ms")}
 HUGE = 100_000_000

@@ -4,7 +4,8 @@ Shuffle pieces are Arrow IPC, state segments are zstd Parquet. The references to
 a reader finds out about every byte that is not what was written.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 
 import polars as pl
@@ -13,11 +14,37 @@ from tidegate.engine.columns import GONE
 from tidegate.engine.frames import constant
 from tidegate.errors import CorruptObject
 from tidegate.expressions import FAILURES, first_line
+from tidegate.references import checksum
 from tidegate.sources.parquet_pages import page_sizes
 
 STATE_FORMAT = "tidegate-state/2"
 _WITHOUT_DELTAS = "tidegate-state/1"
 """Of version 0.1.0, whose segments hold nothing but what is there."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Where a part lies in an object: its offset and length in bytes, and the checksum of these bytes."""
+
+    offset: int
+    length: int
+    checksum: str
+
+
+def joined(parts: Sequence[bytes]) -> tuple[bytes, list[Extent]]:
+    """The content of an object that holds parts one behind the other, and where each of them lies.
+
+    Example:
+        >>> content, extents = joined([b"ab", b"cde"])
+        >>> content, [(each.offset, each.length) for each in extents]
+        (b'abcde', [(0, 2), (2, 3)])
+    """
+    extents: list[Extent] = []
+    offset = 0
+    for each in parts:
+        extents.append(Extent(offset, len(each), checksum(each)))
+        offset += len(each)
+    return b"".join(parts), extents
 
 
 def encode_piece(frame: pl.DataFrame) -> bytes:

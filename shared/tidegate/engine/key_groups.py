@@ -38,9 +38,11 @@ def _hashed(keys: tuple[tuple[str, pl.DataType], ...]) -> tuple[pl.Expr, pl.Expr
     return joined, (hashed % KEY_GROUPS).cast(pl.UInt16).alias(GROUP)
 
 
-def in_range(wanted: KeyRange) -> pl.Expr:
-    """Whether a row's key group lies in the range."""
-    return (pl.col(GROUP) >= wanted.low) & (pl.col(GROUP) < wanted.high)
+def within(rows: pl.DataFrame, wanted: KeyRange) -> pl.DataFrame:
+    """The rows of a range of key groups."""
+    groups = rows.get_column(GROUP)
+    inside = (groups >= wanted.low) & (groups < wanted.high)
+    return rows if inside.all() else rows.filter(inside)
 
 
 def _text(name: str, dtype: pl.DataType) -> pl.Expr:

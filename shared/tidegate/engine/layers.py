@@ -14,14 +14,14 @@ from operator import or_
 
 import polars as pl
 
-from tidegate.engine.codec import decode_state, encode_state
+from tidegate.engine.codec import decode_state, encode_state, joined
 from tidegate.engine.columns import GONE, PANES, SLICE
 from tidegate.engine.frames import constant, is_at, parted
-from tidegate.engine.key_groups import GROUP
+from tidegate.engine.key_groups import within
 from tidegate.engine.pairs import matches, pairs
 from tidegate.engine.state import places, state_schema
 from tidegate.grouping import Grouping
-from tidegate.references import KeyRange, Layer, checksum
+from tidegate.references import KeyRange, Layer
 from tidegate.stores.ports import Objects
 
 FOLDED = 2
@@ -49,13 +49,6 @@ def read_layers(objects: Objects, layers: Sequence[Layer], grouping: Grouping) -
             rows = decode_state(key, each.verify(data), layer_schema(grouping))
             frames[each] = within(rows, each.range)
     return [frames[each] for each in layers]
-
-
-def within(rows: pl.DataFrame, wanted: KeyRange) -> pl.DataFrame:
-    """The rows of a range of key groups."""
-    groups = rows.get_column(GROUP)
-    inside, _ = parted(rows, (groups >= wanted.low) & (groups < wanted.high))
-    return inside
 
 
 def newest(layers: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
@@ -138,15 +131,11 @@ def encode_layers(layers: Sequence[LayerRows], plan: str) -> tuple[bytes, list[L
         layers: Those to store.
         plan: The plan's fingerprint.
     """
-    content: list[bytes] = []
-    stored: list[Layer] = []
-    offset = 0
-    for each in layers:
-        data = encode_state(each.rows, plan)
-        stored.append(Layer("", offset, len(data), checksum(data), each.rows.height, each.range))
-        content.append(data)
-        offset += len(data)
-    return b"".join(content), stored
+    content, extents = joined([encode_state(each.rows, plan) for each in layers])
+    return content, [
+        Layer("", place.offset, place.length, place.checksum, each.rows.height, each.range)
+        for each, place in zip(layers, extents, strict=True)
+    ]
 
 
 def _identity(grouping: Grouping) -> list[str]:

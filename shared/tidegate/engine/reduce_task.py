@@ -31,7 +31,7 @@ from tidegate.engine.layers import changes
 from tidegate.engine.outlook import Outlook, outlooks
 from tidegate.engine.pairs import matches
 from tidegate.engine.state import join_epoch, places, state_schema
-from tidegate.grouping import Grouping
+from tidegate.grouping import Grouping, Windowing
 from tidegate.panes import TIMING, Timing
 from tidegate.plan import Stage
 from tidegate.triggers import Moment, alarm
@@ -134,9 +134,19 @@ def _is_due(grouping: Grouping, times: Times) -> pl.Expr:
     """Whether the watermark or the clock has something to do with a row of state."""
     windowing = grouping.windowing
     end = windowing.end(START, END)
-    rings = alarm(windowing.trigger, TRIGGER, end, times.before) <= times.now
-    due = ((end > times.before) & (end <= times.after)) | (windowing.expiry(end) < times.after) | rings
+    due = _calls(windowing, end, times) | _expires(windowing, end, times)
     return due & ~pl.col(SLICE) if isinstance(windowing.window_fn, SlidingWindows) else due
+
+
+def _calls(windowing: Windowing, end: pl.Expr, times: Times) -> pl.Expr:
+    """Whether the watermark passes a window's end, or the clock comes to its trigger's alarm."""
+    rings = alarm(windowing.trigger, TRIGGER, end, times.before) <= times.now
+    return ((end > times.before) & (end <= times.after)) | rings
+
+
+def _expires(windowing: Windowing, end: pl.Expr, times: Times) -> pl.Expr:
+    """Whether the watermark passes the moment to which a window is kept."""
+    return windowing.expiry(end) < times.after
 
 
 def _judge(windows: pl.DataFrame, grouping: Grouping, times: Times) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -146,13 +156,12 @@ def _judge(windows: pl.DataFrame, grouping: Grouping, times: Times) -> tuple[pl.
         The windows that do not fire and those that do, with whether they expire and whether they are closed.
     """
     windowing, end = grouping.windowing, pl.col(END)
-    rings = alarm(windowing.trigger, TRIGGER, end, times.before) <= times.now
-    asked = (pl.col(ADDED) > 0) | ((end > times.before) & (end <= times.after)) | rings
+    asked = (pl.col(ADDED) > 0) | _calls(windowing, end, times)
     marked = evaluated(
         windows.lazy()
         .with_columns(windowing.end(START, END).alias(END))
         .with_columns(
-            (windowing.expiry(end) < times.after).alias(_EXPIRED), (~pl.col(CLOSED) & asked).alias(_STEPS)
+            _expires(windowing, end, times).alias(_EXPIRED), (~pl.col(CLOSED) & asked).alias(_STEPS)
         )
     )
     concerned, idle = parted(marked, marked.get_column(_STEPS) | marked.get_column(_EXPIRED))

@@ -24,19 +24,6 @@ from tidegate.windows import END, START
 _BUCKET = "__bucket"
 
 
-def read_segments(
-    objects: Objects, segments: Sequence[Segment], wanted: KeyRange, grouping: Grouping
-) -> pl.DataFrame:
-    """The state of a range of key groups.
-
-    Raises:
-        CorruptObject: A layer is not what was written.
-    """
-    parts = [part for part in (each.within(wanted) for each in segments) if part]
-    rows = [live(newest(read_layers(objects, each.layers, grouping), grouping)) for each in parts]
-    return pl.concat([pl.DataFrame(schema=state_schema(grouping)), *rows])
-
-
 def is_due(segment: Segment, times: Times) -> bool:
     """Whether an epoch must look at a segment although no element belongs to it."""
     return segment.due <= times.after or segment.alarm <= times.now
@@ -59,8 +46,11 @@ class Standing:
         concerned = {each.bucket for each in segments if is_due(each, times) or fresh.touches(each)}
         # What has no bucket may hold windows of any, and is written anew.
         self._rewritten = any(each.bucket is None for each in segments)
-        self._read = [each for each in segments if self._rewritten or each.bucket in concerned]
-        self._carried = [each for each in segments if each not in self._read]
+        self._read: list[Segment] = []
+        self._carried: list[Segment] = []
+        for each in segments:
+            read = self._rewritten or each.bucket in concerned
+            (self._read if read else self._carried).append(each)
         self._grouping = grouping
         self._rows: dict[Layer, pl.DataFrame] = {}
 

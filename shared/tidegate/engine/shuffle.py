@@ -1,7 +1,8 @@
-"""The shuffle: one object per map task, read in ranges by the reduce tasks.
+"""The shuffle: one object per map task at most, read in ranges by the reduce tasks.
 
 A map task writes its combined rows sorted by key group, one Arrow IPC piece for each reduce task, one
-behind the other in one object: M puts and at most M times R ranged gets (Starling, SIGMOD 2020, section
+behind the other in one object, which is the result itself if it is small: M puts and at most M times R ranged
+gets (Starling, SIGMOD 2020, section
 3.2). The offsets travel in the task's result and not in a footer, so an empty piece costs no request.
 """
 
@@ -9,26 +10,25 @@ from collections.abc import Iterable, Sequence
 
 import polars as pl
 
-from tidegate.engine.codec import decode_piece, encode_piece
-from tidegate.engine.key_groups import GROUP, in_range
-from tidegate.references import KeyRange, Piece, checksum
+from tidegate.engine.codec import decode_piece, encode_piece, joined
+from tidegate.engine.key_groups import GROUP, within
+from tidegate.references import KeyRange, Piece
 from tidegate.stores.ports import Objects
 
 
 def cut(partials: pl.DataFrame, ranges: Sequence[KeyRange]) -> tuple[bytes, list[Piece]]:
     """The content of a shuffle object, and its pieces; ranges without rows have none."""
     ordered = partials.sort(GROUP, maintain_order=True)
-    content: list[bytes] = []
-    pieces: list[Piece] = []
-    offset = 0
-    for task, wanted in enumerate(ranges):
-        rows = ordered.filter(in_range(wanted))
-        if rows.height:
-            data = encode_piece(rows)
-            content.append(data)
-            pieces.append(Piece(task, offset, len(data), checksum(data)))
-            offset += len(data)
-    return b"".join(content), pieces
+    parts = {
+        task: encode_piece(rows)
+        for task, wanted in enumerate(ranges)
+        if (rows := within(ordered, wanted)).height
+    }
+    content, extents = joined(list(parts.values()))
+    return content, [
+        Piece(task, place.offset, place.length, place.checksum)
+        for task, place in zip(parts, extents, strict=True)
+    ]
 
 
 def fetch(objects: Objects, sources: Iterable[tuple[str, Piece]]) -> list[pl.DataFrame]:

@@ -36,9 +36,10 @@ class Content:
         return self._kept[:length]
 
     def skip(self, start: bytes) -> None:
-        """Leaves out what it starts with."""
-        self._kept = self._kept.removeprefix(start)
-        self._line += start.count(b"\n")
+        """Leaves these bytes out, if it starts with them."""
+        if self.start(len(start)) == start:
+            self._kept = self._kept[len(start) :]
+            self._line += start.count(b"\n")
 
     def batches(self) -> Iterator[Piece]:
         """All that is left in whole lines; only the last one may lack its end.
@@ -55,9 +56,9 @@ class Content:
                 data, self._kept = self._kept[:end], self._kept[end:]
             else:
                 data = self._long_line()
-            yield Piece(data, self._line)
-            if more:
-                self._line += data.count(b"\n")
+            piece = Piece(data, self._line)
+            yield piece
+            self._line += piece.lines
 
     def _fill(self, length: int) -> bool:
         """Sees to it that so many bytes are there; returns whether they are."""

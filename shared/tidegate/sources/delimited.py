@@ -58,8 +58,7 @@ def read_csv(
         UnreadableFile: There is no header, it lacks a column of the schema or has it twice, or too many of
             the records of a batch cannot be read.
     """
-    if content.start(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK:
-        content.skip(BYTE_ORDER_MARK)
+    content.skip(BYTE_ORDER_MARK)
     header = _header(content)
     _check_header(header, schema)
     fields = FieldReader(len(header), [(name, header.index(name)) for name in schema])

@@ -11,10 +11,10 @@ from tidegate.sources.compression import inflated
 from tidegate.sources.content import Content
 from tidegate.sources.delimited import read_csv
 from tidegate.sources.json_lines import read_json_lines
-from tidegate.sources.records import Records, UnreadableFile, check_dead_letters, together, unreadable
+from tidegate.sources.records import Records, UnreadableFile, check_dead_letters
 from tidegate.sources.values import check_schema
 
-__all__ = ["Format", "check_schema", "read_batches", "read_records"]
+__all__ = ["Format", "check_schema", "read_batches"]
 
 Format = Literal["json", "csv", "parquet"]
 
@@ -45,7 +45,7 @@ def read_batches(
 
     Raises:
         UnreadableFile: The file cannot be read, which may show at its very end: then none of its records
-            counts, and the file is one dead letter (`unreadable`).
+            counts, and the file is one dead letter.
 
     Example:
         >>> parts = [b'{"n": 1}\n{"n"', b': "x"}']
@@ -82,42 +82,3 @@ def _batches(
         yield from read_json_lines(content, schema)
     else:
         yield from read_csv(content, schema, null_values)
-
-
-def read_records(
-    name: str,
-    data: bytes,
-    format: Format,
-    schema: Mapping[str, pl.DataType],
-    *,
-    null_values: Sequence[str] = (),
-    max_bytes: int = INPUT_OBJECT_BYTES,
-) -> Records:
-    r"""The records of one file, all at once. No file makes it raise: what cannot be read is in `dead`.
-
-    Args:
-        name: As in `read_batches`.
-        data: The file as it is stored.
-        format: As in `read_batches`.
-        schema: As in `read_batches`.
-        null_values: As in `read_batches`.
-        max_bytes: As in `read_batches`.
-
-    Example:
-        >>> records = read_records("a.json", b'{"n": 1}\n{"n": "x"}', "json", {"n": pl.Int64()})
-        >>> records.frame.rows(), records.dead[0].line, records.dead[0].reason
-        ([(1, 1)], 2, 'n: "x" is no Int64')
-    """
-    found = read_batches(
-        name,
-        [data],
-        format,
-        schema,
-        null_values=null_values,
-        max_bytes=max_bytes,
-        batch_bytes=max_bytes,
-    )
-    try:
-        return together(schema, found)
-    except UnreadableFile as error:
-        return unreadable(schema, str(error))

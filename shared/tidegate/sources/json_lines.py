@@ -36,6 +36,7 @@ from tidegate.sources.records import (
     empty_frame,
     readable,
 )
+from tidegate.sources.uniform_lines import read_uniform
 from tidegate.sources.values import INTEGERS, Value, json_reader, series, stored, within
 
 MAX_NESTING = 100
@@ -60,8 +61,7 @@ def read_json_lines(content: Content, schema: Mapping[str, pl.DataType]) -> Iter
     Raises:
         UnreadableFile: Too many of the lines of a batch cannot be read.
     """
-    if content.start(len(BYTE_ORDER_MARK)) == BYTE_ORDER_MARK:
-        content.skip(BYTE_ORDER_MARK)
+    content.skip(BYTE_ORDER_MARK)
     slow = _SlowReader(schema)
     for piece in content.batches():
         frame, dead = read_pieces(piece, lambda part: _fast(part, schema, slow), slow.read)
@@ -176,24 +176,20 @@ _DECODER = json.JSONDecoder(
 
 def _fast(piece: Piece, schema: Mapping[str, pl.DataType], slow: _SlowReader) -> Result | None:
     """The records of a piece without a line that is no JSON; None when there may be one."""
-    if not piece.data.strip(b"\n"):
+    # Stripped at its start only, it is not copied.
+    if not piece.data.lstrip(b"\n"):
         return empty_frame(schema), []
     if looks_compressed(piece.data) or has_long_line(piece.data) or _half_surrogates(piece.data):
         return None
-    parsed, doubt = _parse(piece.data, {name: _read_as(name, dtype, piece) for name, dtype in schema.items()})
-    # Only a row without doubt is sure to be an object.
-    if parsed is None or _deep(piece.data, parsed.height - int(doubt.sum())):
-        return None
-    lines = _line_numbers(piece, parsed.height)
-    if lines is None:
+    parsed, doubt = _parsed(piece, schema)
+    lines = None if parsed is None else _line_numbers(piece, parsed.height)
+    if parsed is None or lines is None:
         return None
     columns: list[pl.Series] = []
     for name, dtype in schema.items():
         column = parsed[name]
         typed = _typed(column, dtype)
-        if dtype == pl.String():
-            doubt |= _no_texts(piece.data, column)
-        elif typed.null_count() != column.null_count():
+        if typed.null_count() != column.null_count():
             doubt |= typed.is_null() & column.is_not_null()
         columns.append(typed)
     frame = pl.DataFrame([*columns, lines])
@@ -206,6 +202,21 @@ def _settled(frame: pl.DataFrame, doubt: pl.Series, piece: Piece, slow: _SlowRea
     lines = lines_at(piece.data, (line - piece.first_line + 1 for line in doubtful))
     again, dead = slow.read_lines(zip(doubtful, lines, strict=True))
     return pl.concat([frame.filter(~doubt), again]).sort(LINE), dead
+
+
+def _parsed(piece: Piece, schema: Mapping[str, pl.DataType]) -> tuple[pl.DataFrame | None, pl.Series]:
+    """The rows of a piece, and which of them are in doubt; None when a line may be no JSON."""
+    uniform = read_uniform(piece, schema)
+    if uniform is not None:
+        return uniform, _nowhere(uniform.height)
+    parsed, doubt = _parse(piece.data, {name: _read_as(name, dtype, piece) for name, dtype in schema.items()})
+    # Only a row without doubt is sure to be an object.
+    if parsed is None or _deep(piece.data, parsed.height - int(doubt.sum())):
+        return None, doubt
+    for name, dtype in schema.items():
+        if dtype == pl.String():
+            doubt |= _no_texts(piece.data, parsed[name])
+    return parsed, doubt
 
 
 def _parse(data: bytes, schema: Mapping[str, pl.DataType]) -> tuple[pl.DataFrame | None, pl.Series]:
@@ -278,10 +289,9 @@ def _deep(data: bytes, objects: int) -> bool:
 
 
 def _line_numbers(piece: Piece, records: int) -> pl.Series | None:
-    lines = piece.data.count(b"\n") + (not piece.data.endswith(b"\n"))
     first = piece.first_line
-    if lines == records:
-        return pl.int_range(first, first + lines, dtype=pl.UInt64, eager=True).alias(LINE)
+    if piece.lines == records:
+        return pl.int_range(first, first + records, dtype=pl.UInt64, eager=True).alias(LINE)
     filled = [line for line, raw in enumerate(BytesIO(piece.data), first) if raw.strip(b"\n" + _BLANK)]
     return pl.Series(LINE, filled, dtype=pl.UInt64) if len(filled) == records else None
 

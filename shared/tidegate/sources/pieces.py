@@ -7,6 +7,7 @@ reason for every line, takes them. One bad line in 100 MB costs about one more p
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from io import BytesIO
 from itertools import islice
 
@@ -19,12 +20,17 @@ _SMALL_BYTES = 16 * 1024
 _CUTS = 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Piece:
     """Some whole lines of a file, and the number of the first one."""
 
     data: bytes
     first_line: int
+
+    @cached_property
+    def lines(self) -> int:
+        """How many there are; the last one may lack its end."""
+        return self.data.count(b"\n") + (not self.data.endswith(b"\n"))
 
 
 Result = tuple[pl.DataFrame, list[DeadLetter]]

@@ -1,6 +1,6 @@
 """What a reader gives: the records of one file as a frame, and a dead letter for each it could not read."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -106,26 +106,6 @@ def check_dead_letters(count: int) -> None:
             f"more than {DEAD_LETTERS_PER_FILE:,} of its records cannot be read; is it of another format? "
             "Correct it and upload it again, in parts if there is no end of bad records"
         )
-
-
-def unreadable(schema: Mapping[str, pl.DataType], reason: str) -> Records:
-    """The records of a file that cannot be read at all: none, and one dead letter."""
-    letter = DeadLetter(WHOLE_FILE, shortened(reason), "")
-    return Records(empty_frame(schema), [letter], lambda lines: [""] * len(lines))
-
-
-def together(schema: Mapping[str, pl.DataType], batches: Iterable[Records]) -> Records:
-    """The records of batches of one file as one."""
-    found = list(batches)
-    if len(found) == 1:
-        return found[0]
-
-    def texts(lines: Sequence[int]) -> list[str]:
-        places = {line: batch for batch in found for line in batch.frame[LINE]}
-        return [text for line in lines for text in places[line].texts([line])]
-
-    frame = pl.concat([batch.frame for batch in found]) if found else empty_frame(schema)
-    return Records(frame, [letter for batch in found for letter in batch.dead], texts)
 
 
 def shortened(reason: str) -> str:
