@@ -15,9 +15,7 @@ control = deployment.control_plane(os.environ)
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Runs the epoch that the event names, as the attempt of this request."""
-    task = {"epoch": event["epoch"], "stage": "epoch", "task": 0}
-    task_runner.run_task(os.environ, task, context.aws_request_id)
-    answer = control.commit(event["epoch"])
+    answer = task_runner.run_epoch(os.environ, control, event["epoch"], context.aws_request_id)
     metrics.add_metric("CommittedEpochs", "Count", 1)
     logger.info("committed", epoch=event["epoch"])
     return answer

@@ -1,4 +1,4 @@
-"""The command line: `tidegate run`, `tidegate replay`, `tidegate explain`, `tidegate compile` and more."""
+"""The command line: `tidegate run`, `tidegate replay`, `tidegate stats`, `tidegate explain` and more."""
 
 import argparse
 import os
@@ -11,14 +11,17 @@ from types import FrameType
 
 import tidegate
 from tidegate.epochs.record import Limits
+from tidegate.epochs.sweep import EPOCHS_KEPT
 from tidegate.errors import PipelineError, TidegateError, UsageError
 from tidegate.limits import MAX_BYTES_PER_EPOCH, MAX_FILES_PER_EPOCH
 from tidegate.plan import compile_plan
+from tidegate.runtime.buckets import bucket
 from tidegate.runtime.embedded import open_runner
-from tidegate.runtime.folders import Folders
+from tidegate.runtime.folders import Folders, state_of
 from tidegate.runtime.loading import figures_in, load_file, load_pipeline, pipelines_in
 from tidegate.runtime.replay import replay
 from tidegate.runtime.report import Progress, summary, summary_of_replay
+from tidegate.runtime.stats import Stats
 
 USAGE = 2
 FAILED = 1
@@ -100,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     compile_.add_argument("--output", type=Path, required=True, metavar="DIR", help="where the documents go")
     compile_.set_defaults(command=_compile)
 
+    _add_stats(commands)
     _add_figures(commands)
     return parser
 
@@ -142,6 +146,25 @@ def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         help="bytes of input that one epoch takes at most; one file always fits (default: %(default)s)",
     )
     run.set_defaults(command=_run)
+
+
+def _add_stats(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    stats = commands.add_parser("stats", help="print what the last epochs took: requests, bytes, seconds")
+    stats.add_argument("pipeline", metavar="PIPELINE", help=_PIPELINE)
+    place = stats.add_mutually_exclusive_group(required=True)
+    place.add_argument("--output", type=Path, metavar="DIR", help="the folder of a run's panes")
+    place.add_argument(
+        "--state", type=Path, metavar="DIR", help="the folder of its state, if it was given one"
+    )
+    place.add_argument("--bucket", metavar="NAME", help="the bucket of state of a deployment")
+    stats.add_argument(
+        "--epochs",
+        type=_positive,
+        default=EPOCHS_KEPT,
+        metavar="N",
+        help="epochs at most; older ones are swept (default: %(default)s)",
+    )
+    stats.set_defaults(command=_stats)
 
 
 def _add_folders(command: argparse.ArgumentParser) -> None:
@@ -225,6 +248,17 @@ def _replay(options: argparse.Namespace) -> int:
             replayed, progress.counters, folders, plan.outline(), seconds=time.monotonic() - started
         )
     )
+    return 0
+
+
+def _stats(options: argparse.Namespace) -> int:
+    name = load_pipeline(options.pipeline).name
+    if options.bucket:
+        state = bucket({**os.environ, "BUCKET": options.bucket}, "BUCKET")
+        stats = Stats.of(state, f"s3://{options.bucket}", name, options.epochs)
+    else:
+        stats = Stats.of_folder(options.state or state_of(options.output), name, options.epochs)
+    print(stats.text())
     return 0
 
 

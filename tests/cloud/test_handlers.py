@@ -76,6 +76,11 @@ class Control:
         self.calls.append(("sweep",))
         return {"removed": 3}
 
+    def run_epoch(self, environment: Any, control: "Control", epoch: int, attempt: str) -> dict[str, Any]:
+        assert control is self
+        self.calls.append(("run_epoch", epoch, attempt))
+        return {"epoch": epoch}
+
     def run_task(self, environment: Any, task: dict[str, Any], attempt: str) -> dict[str, Any]:
         self.calls.append(("run_task", task, attempt))
         return task
@@ -86,6 +91,7 @@ def control(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> 
     control = Control()
     monkeypatch.setattr(deployment, "control_plane", lambda environment: control)
     monkeypatch.setattr(task_runner, "run_task", control.run_task)
+    monkeypatch.setattr(task_runner, "run_epoch", control.run_epoch)
     # Powertools keeps one logger a service name, with the standard output of the test that made it.
     monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", request.node.name)
     monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Tidegate")
@@ -167,7 +173,7 @@ EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:tidegate-epochs:5f2
     [
         ("plan", "plan", [("plan", EXECUTION, 3)]),
         ("plan", "release", [("release", EXECUTION)]),
-        ("epoch", "epoch", [("run_task", {"epoch": 4, "stage": "epoch", "task": 0}, ATTEMPT), ("commit", 4)]),
+        ("epoch", "epoch", [("run_epoch", 4, ATTEMPT)]),
         ("map", "map", [("run_task", {"epoch": 5, "stage": "map", "task": 2}, ATTEMPT)]),
         ("reduce", "reduce", [("run_task", {"epoch": 5, "stage": "reduce", "task": 0}, ATTEMPT)]),
         ("commit", "commit", [("commit", 5)]),

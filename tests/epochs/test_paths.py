@@ -38,3 +38,12 @@ def test_the_epoch_of_an_object() -> None:
     for key in (paths.record("p", 12), paths.manifest("p", 12), paths.data("p", 12, "map", 0, "a", "x")):
         assert paths.epoch_of(key) == 12
         assert key.startswith(paths.folders_of_epochs("p"))
+
+
+def test_records_results_and_manifests_are_documents() -> None:
+    for pipeline in ("p", "epochs", "data"):
+        result = paths.result(pipeline, 1, "map", 0)
+        for key in (paths.record(pipeline, 1), result, paths.manifest(pipeline, 1)):
+            assert paths.is_document(key)
+        for key in (paths.data(pipeline, 1, "map", 0, "a", "x"), paths.history(pipeline, 1)):
+            assert not paths.is_document(key)

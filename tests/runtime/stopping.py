@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tidegate.epochs.machine import Invoker
+from tidegate.epochs.invoker import Invoker
 from tidegate.epochs.result import Task
 from tidegate.testing.faults import Crash
 

@@ -16,7 +16,8 @@ from tests.runtime.conftest import EXPRESSIONS, FUNCTIONS
 from tests.runtime.events import write_files
 from tidegate.epochs import intake
 from tidegate.epochs.intake import InputObject
-from tidegate.epochs.machine import Coordinator, Invoker, State
+from tidegate.epochs.invoker import Invoker
+from tidegate.epochs.machine import Coordinator, State
 from tidegate.epochs.record import Limits
 from tidegate.epochs.result import Task
 from tidegate.errors import TidegateError

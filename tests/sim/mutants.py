@@ -471,8 +471,8 @@ def output_is_published_before_the_claim() -> Iterator[None]:
     OUTPUTS: dict[int, Any] = {}
     handle = tasks.TaskStores.__init__
 
-    def remember(self: Any, input: Any, state: Any, output: Any, attached: int) -> None:
-        handle(self, input, state, output, attached)
+    def remember(self: Any, input: Any, state: Any, output: Any, *more: Any, **other: Any) -> None:
+        handle(self, input, state, output, *more, **other)
         if isinstance(output, SimulatedObjects):
             OUTPUTS[id(output._line.universe)] = output._bucket
 
@@ -555,7 +555,10 @@ def tasks_look_at_the_clock() -> Iterator[None]:
     original = tasks._Attempt._times
 
     def times(self: Any, gained: Any) -> Any:
-        line = getattr(self.stores.state, "_line", None)
+        store = self.stores.state
+        while hasattr(store, "_objects"):
+            store = store._objects
+        line = getattr(store, "_line", None)
         now = line.universe.scheduler.moment if line else self.record.now
         return replace(original(self, gained), now=now)
 
@@ -593,7 +596,7 @@ def a_task_that_is_done_is_published_for_any_pipeline() -> Iterator[None]:
     def run_task(plan: Any, stores: Any, task: Any, attempt: str) -> Any:
         key = result_key(plan.name, task)
         try:
-            return tasks._publish(stores, TaskResult.decode(key, stores.state.get(key)), {})
+            return tasks._publish(stores, key, TaskResult.decode(key, stores.state.get(key)), {})
         except ObjectNotFound:
             return original(plan, stores, task, attempt)
 

@@ -32,7 +32,7 @@ class Draft:
         task: Which one.
         attempt: The attempt's name, which no other has.
         room: Bytes that may be attached to the result.
-        staged: The outputs that are to be published.
+        staged: The outputs that are to be published and have objects of their own, by their keys.
     """
 
     plan: Plan
@@ -41,7 +41,7 @@ class Draft:
     task: Task
     attempt: str
     room: int
-    staged: dict[ObjectRef, bytes] = field(default_factory=dict)
+    staged: dict[str, bytes] = field(default_factory=dict)
     _attached: bytearray = field(default_factory=bytearray)
 
     @property
@@ -79,7 +79,8 @@ class Draft:
 
         def stage(what: str, data: bytes, name: str) -> None:
             staged = self._put(what, data)
-            self.staged[staged] = data
+            if staged.key != self.key:
+                self.staged[staged.key] = data
             outputs.append(Published(name, staged))
 
         epoch, number = self.record.epoch, self.task.number
@@ -97,22 +98,20 @@ class Draft:
         return tuple(outputs)
 
     def result(self, **fields: object) -> TaskResult:
-        """A result of the task."""
+        """A result of the task, with what is attached so far."""
         return TaskResult(
             pipeline=self.plan.name,
             epoch=self.task.epoch,
             stage=self.task.stage,
             task=self.task.number,
             attempt=self.attempt,
+            attached=bytes(self._attached),
             **fields,  # type: ignore[arg-type]
         )
 
-    def claim(self, result: TaskResult) -> bool:
-        """Creates the result; False if the task has one, which may be this very one."""
-        return self.state.put_if_absent(self._key, result.encode(bytes(self._attached)))
-
     @property
-    def _key(self) -> str:
+    def key(self) -> str:
+        """The result's key."""
         return result_key(self.plan.name, self.task)
 
     def _put(self, what: str, data: bytes) -> ObjectRef:
@@ -120,7 +119,7 @@ class Draft:
         offset = len(self._attached)
         if offset + len(data) <= self.room:
             self._attached += data
-            return replace(ObjectRef.of(self._key, data), offset=offset)
+            return replace(ObjectRef.of(self.key, data), offset=offset)
         task = self.task
         key = paths.data(self.plan.name, task.epoch, task.stage, task.number, self.attempt, what)
         self.state.put(key, data)

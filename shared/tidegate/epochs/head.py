@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from tidegate.stores.ports import Row
 from tidegate.timestamps import MAX
 
+ROWS_TOGETHER = 90
+"""Rows that one write of the table changes: below its limit of 100."""
+
 
 @dataclass(frozen=True)
 class Head:

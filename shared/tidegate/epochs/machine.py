@@ -32,10 +32,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
-from typing import Protocol
 
 from tidegate.epochs import intake, paths
-from tidegate.epochs.head import Head
+from tidegate.epochs.costs import UNMETERED, Costs, Meter, epoch_costs
+from tidegate.epochs.head import ROWS_TOGETHER, Head
+from tidegate.epochs.invoker import Invoker
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord, Limits, lay_out, take
 from tidegate.epochs.result import Task, read_results, result_key, tasks_of
@@ -116,18 +117,6 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
 }
 
 
-class Invoker(Protocol):
-    """The port that runs a set of tasks; it returns when each of them has a result."""
-
-    def run(self, tasks: Sequence[Task]) -> None:
-        """Runs the tasks, at the same time or one after the other.
-
-        Raises:
-            TidegateError: A task failed, and running it again did not help.
-        """
-        ...
-
-
 class Coordinator:
     """Plans and commits the epochs of one pipeline.
 
@@ -139,6 +128,10 @@ class Coordinator:
         clock: The machine's clock.
         now: Processing time to freeze into an epoch that takes these inputs (may be empty), where it is not
             the machine's clock.
+        meter: Says what planning took, and what committing took.
+
+    Attributes:
+        meter: As given.
     """
 
     def __init__(
@@ -149,7 +142,9 @@ class Coordinator:
         limits: Limits,
         clock: Clock,
         now: Callable[[Sequence[intake.Accepted]], int] | None = None,
+        meter: Meter = UNMETERED,
     ) -> None:
+        self.meter = meter
         self._outline = outline
         self._objects = objects
         self._table = table
@@ -183,13 +178,14 @@ class Coordinator:
         """
         head = self._settled(self._head())
         key = paths.record(self._outline.pipeline, head.epoch + 1)
-        try:
-            return self._adopted(key)
-        except ObjectNotFound:
-            record = self._freeze(head, close, ended)
-        if record is None or self._objects.put_if_absent(key, record.encode()):
-            return record
-        return self._adopted(key)
+        record = self._freeze(head, close, ended)
+        if record is None:
+            # One that is there goes on, also if nothing is due by this clock.
+            with suppress(ObjectNotFound):
+                return self._adopted(key)
+            return None
+        # Nobody looks before: mostly there is none, and a put finds out as well.
+        return record if self._objects.put_if_absent(key, record.encode()) else self._adopted(key)
 
     def tasks(self, record: EpochRecord, state: State, stage: int = 1) -> Sequence[Task]:
         """The tasks of a state; of `REDUCE`, those of the reduce stage of this number."""
@@ -230,13 +226,15 @@ class Coordinator:
         keys = [result_key(self._outline.pipeline, each) for each in self._all_tasks(record)]
         results = read_results(self._objects, keys)
         manifest = build_manifest(record, self._outline.rules, committed, results)
+        before = committed.costs if committed else Costs()
+        manifest = replace(manifest, costs=epoch_costs(record, results, self.meter.spent(), before))
         data = manifest.encode()
         if not self._objects.put_if_absent(manifest.key, data):
-            # The same record and results give the same bytes, unless another version wrote them.
+            # The same record and results give the same, save what this commit took; the first one counts.
             data = self._objects.get(manifest.key)
             manifest = Manifest.decode(manifest.key, data)
         deletes = [Delete(paths.pending(each.position)) for each in record.inputs]
-        at_once = len(deletes) < _ROWS_TOGETHER
+        at_once = len(deletes) < ROWS_TOGETHER
         moved = Head(
             epoch=record.epoch,
             manifest=(manifest.key, checksum(data)),
@@ -245,10 +243,10 @@ class Coordinator:
             key_groups=head.key_groups,
             alarm=manifest.alarm,
         )
-        before: Row | None = {"epoch": record.epoch - 1} if record.epoch > 1 else None
+        expected: Row | None = {"epoch": record.epoch - 1} if record.epoch > 1 else None
         try:
             self._table.write(
-                Put(paths.HEAD, moved.row(), expected=before),
+                Put(paths.HEAD, moved.row(), expected=expected),
                 *(deletes if at_once else ()),
             )
         except ConditionFailed:
@@ -319,6 +317,7 @@ class Coordinator:
             previous=head.manifest,
             layout=lay_out(inputs, self._limits, shuffles=self._outline.shuffles),
             ended=ends,
+            planning=self.meter.spent(),
         )
 
     def _settled(self, head: Head) -> Head:
@@ -328,8 +327,8 @@ class Coordinator:
         key = paths.record(self._outline.pipeline, head.epoch)
         record = EpochRecord.decode(key, self._objects.get(key))
         rows = [Delete(paths.pending(each.position)) for each in record.inputs]
-        for start in range(0, len(rows), _ROWS_TOGETHER):
-            self._table.write(*rows[start : start + _ROWS_TOGETHER])
+        for start in range(0, len(rows), ROWS_TOGETHER):
+            self._table.write(*rows[start : start + ROWS_TOGETHER])
         settled = replace(head, settled=head.epoch)
         try:
             self._table.write(Put(paths.HEAD, settled.row(), expected={"epoch": head.epoch}))
@@ -346,10 +345,6 @@ class Coordinator:
 
     def _manifest(self, head: Head) -> Manifest | None:
         return read_manifest(self._objects, head.manifest)
-
-
-_ROWS_TOGETHER = 90
-"""Rows that one write of the table changes: below its limit of 100."""
 
 
 def event_of(record: EpochRecord | None) -> Event:
@@ -380,6 +375,7 @@ def drive(
     record: EpochRecord | None = None
     stage = 1
     while state is not State.IDLE:
+        coordinator.meter.begin()
         event = Event.DONE
         if state is State.PLAN:
             record, stage = coordinator.plan(close=close, ended=ended), 1

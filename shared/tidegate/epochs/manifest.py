@@ -5,10 +5,11 @@ State segments, output objects, watermark and counters; what no committed manife
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tidegate.epochs import documents, paths
+from tidegate.epochs.costs import Costs
 from tidegate.epochs.record import EpochRecord, decode_frontier, frontier_body
 from tidegate.epochs.result import TaskResult, segment_body, segment_from
 from tidegate.errors import CorruptObject
@@ -33,6 +34,7 @@ class Manifest:
         outputs: Keys of the output objects of this epoch, dead letters included.
         counters: Counts of this epoch.
         totals: Counts of all epochs so far.
+        costs: What this epoch took, and all so far; measured, so that it differs where all else is the same.
     """
 
     pipeline: str
@@ -46,6 +48,7 @@ class Manifest:
     outputs: tuple[str, ...]
     counters: dict[str, int]
     totals: dict[str, int]
+    costs: Costs = field(default_factory=Costs)
 
     @property
     def key(self) -> str:
@@ -65,6 +68,10 @@ class Manifest:
         """The layers of all segments."""
         return (layer for segment in self.segments for layer in segment.layers)
 
+    def without_costs(self) -> "Manifest":
+        """What follows from the record and the tasks' results: for whoever compares it with another one."""
+        return replace(self, costs=Costs())
+
     def encode(self) -> bytes:
         """The manifest as a document."""
         body: dict[str, Any] = {
@@ -79,6 +86,7 @@ class Manifest:
             "outputs": list(self.outputs),
             "counters": self.counters,
             "totals": self.totals,
+            "costs": self.costs.body(),
         }
         return documents.encode(KIND, body)
 
@@ -108,6 +116,7 @@ class Manifest:
             outputs=tuple(body["outputs"]),
             counters=body["counters"],
             totals=body["totals"],
+            costs=Costs.of(body.get("costs", {})),
         )
 
 
@@ -183,7 +192,7 @@ def build_manifest(
     previous: Manifest | None,
     results: Sequence[TaskResult],
 ) -> Manifest:
-    """The manifest of an epoch; a function of the plan, its record and its tasks' results alone."""
+    """An epoch's manifest without costs; a function of the plan, its record and its tasks' results alone."""
     counters: Counter[str] = Counter(files=len(record.inputs))
     for result in results:
         counters.update(result.counters)

@@ -103,6 +103,11 @@ def is_manifest(key: str) -> bool:
     return key.endswith("/manifest.json")
 
 
+def is_document(key: str) -> bool:
+    """Whether a key of the store of state is that of a record, a result or a manifest: created once."""
+    return key.split("/")[1:2] == ["epochs"]
+
+
 def may_hold_layers(key: str) -> bool:
     """Whether an object below one of those folders may hold layers of state."""
     return key.endswith(".layers") or "/results/" in key

@@ -5,7 +5,7 @@ task is a pure function of it and of the state that it names.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -79,6 +79,7 @@ class EpochRecord:
         previous: Key and checksum of the manifest before it; empty for the first epoch.
         layout: How its work is cut.
         ended: The sources of a union, by their prefixes, that are finished with this epoch.
+        planning: What was measured of the costs of planning it (see `costs`).
     """
 
     pipeline: str
@@ -95,6 +96,7 @@ class EpochRecord:
     previous: tuple[str, str]
     layout: Layout
     ended: tuple[str, ...] = ()
+    planning: dict[str, int] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -123,6 +125,8 @@ class EpochRecord:
         }
         if self.ended:
             body["ended"] = list(self.ended)
+        if self.planning:
+            body["planning"] = self.planning
         return documents.encode(KIND, body)
 
     @classmethod
@@ -156,6 +160,7 @@ class EpochRecord:
             processed=body["processed"],
             previous=(body["previous"][0], body["previous"][1]),
             ended=tuple(body.get("ended", ())),
+            planning=dict(body.get("planning", {})),
             layout=Layout(
                 small=body["small"],
                 slices=tuple(tuple(each) for each in body["slices"]),

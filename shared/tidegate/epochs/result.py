@@ -1,7 +1,7 @@
 """A task's result: what its first finished attempt did. It is created once, and the first one wins."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tidegate.epochs import documents, paths
@@ -54,6 +54,10 @@ class TaskResult:
         pipeline: Whose task it is; empty in a result of version 0.1.0, which does not say it.
         epoch: Of the task; 0 where the pipeline is empty.
         marks: The highest mark that the task read of each producer; of a union also what elements give.
+        costs: What was measured of its costs up to the moment when it was written (see `costs`).
+        size: Bytes of the object that it was read from.
+        attached: What lies in that object before the document: segments, pieces and outputs that are named
+            with the result's own key.
     """
 
     stage: str
@@ -70,18 +74,17 @@ class TaskResult:
     pipeline: str = ""
     epoch: int = 0
     marks: dict[str, int] = field(default_factory=dict)
+    costs: dict[str, int] = field(default_factory=dict)
+    size: int = field(default=0, compare=False)
+    attached: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def stated(self) -> dict[str, int]:
         """The watermark that each producer gives, before a backlog holds it back."""
         return self.marks if self.watermark is None else {SOURCE: self.watermark, **self.marks}
 
-    def encode(self, attached: bytes = b"") -> bytes:
-        """The result as an object: a document, and before it what the task attaches to it.
-
-        Args:
-            attached: Content of segments, pieces and outputs that are named with the result's own key.
-        """
+    def encode(self) -> bytes:
+        """The result as an object: a document, and before it what is attached."""
         body: dict[str, Any] = {
             "stage": self.stage,
             "task": self.task,
@@ -97,10 +100,11 @@ class TaskResult:
             "pipeline": self.pipeline,
             "epoch": self.epoch,
             "marks": self.marks,
+            "costs": self.costs,
         }
-        if attached:
-            body["attached"] = checksum(attached)
-        return documents.enclose(documents.encode(KIND, body), attached)
+        if self.attached:
+            body["attached"] = checksum(self.attached)
+        return documents.enclose(documents.encode(KIND, body), self.attached)
 
     @classmethod
     def decode(cls, key: str, data: bytes) -> "TaskResult":
@@ -114,7 +118,7 @@ class TaskResult:
             body = documents.decode(KIND, key, document)
             if body.get("attached", "") != (checksum(attached) if attached else ""):
                 raise CorruptObject(f"{key}: what is attached is damaged; restore it from a backup")
-            result = cls._of(body)
+            result = replace(cls._of(body), size=len(data), attached=attached)
             if result.pipeline:
                 own = result_key(result.pipeline, Task(result.epoch, result.stage, result.task))
                 documents.check_place(KIND, key, own)
@@ -137,6 +141,7 @@ class TaskResult:
             pipeline=body.get("pipeline", ""),
             epoch=body.get("epoch", 0),
             marks=dict(body.get("marks", {})),
+            costs=dict(body.get("costs", {})),
         )
 
 

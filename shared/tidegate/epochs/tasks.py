@@ -6,7 +6,7 @@ after the claim, and from the bytes that the winner staged.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -19,6 +19,7 @@ from tidegate.engine.regroup import regroup
 from tidegate.engine.segments import Standing, is_due
 from tidegate.engine.shuffle import fetch
 from tidegate.epochs import paths
+from tidegate.epochs.costs import UNMETERED, Meter
 from tidegate.epochs.draft import Draft
 from tidegate.epochs.manifest import (
     Manifest,
@@ -34,7 +35,7 @@ from tidegate.frontier import SOURCE
 from tidegate.limits import ATTACHED_BYTES
 from tidegate.outline import stage_name
 from tidegate.plan import Plan
-from tidegate.references import KeyRange, ObjectRef, Segment
+from tidegate.references import KeyRange, Segment
 from tidegate.stores.ports import Objects
 from tidegate.timestamps import MIN
 
@@ -53,7 +54,9 @@ class TaskStores:
     attached: int = ATTACHED_BYTES
 
 
-def run_task(plan: Plan, stores: TaskStores, task: Task, attempt: str) -> TaskResult:
+def run_task(
+    plan: Plan, stores: TaskStores, task: Task, attempt: str, meter: Meter = UNMETERED
+) -> TaskResult:
     """Runs a task, unless it has a result already; returns the result that counts.
 
     Args:
@@ -61,6 +64,7 @@ def run_task(plan: Plan, stores: TaskStores, task: Task, attempt: str) -> TaskRe
         stores: Where input, state and output lie.
         task: Which one.
         attempt: A name that no other attempt of the task has.
+        meter: Says what this attempt has taken.
 
     Raises:
         IncompatiblePipeline: The epoch was frozen for another plan. Nothing was written.
@@ -69,7 +73,7 @@ def run_task(plan: Plan, stores: TaskStores, task: Task, attempt: str) -> TaskRe
     key = result_key(plan.name, task)
     record = _record(plan, stores, task)
     try:
-        return _publish(stores, TaskResult.decode(key, stores.state.get(key)), {})
+        return _publish(stores, key, TaskResult.decode(key, stores.state.get(key)), {})
     except ObjectNotFound:
         draft = Draft(plan, stores.state, record, task, attempt, stores.attached // _beside(record, task))
         work = _Attempt(plan, stores, task, record, read_manifest(stores.state, record.previous), draft)
@@ -80,10 +84,11 @@ def run_task(plan: Plan, stores: TaskStores, task: Task, attempt: str) -> TaskRe
         result = work.map()
     else:
         result = work.reduce(stages.index(task.stage))
-    if not draft.claim(result):
+    result = replace(result, costs=meter.spent())
+    if not stores.state.put_if_absent(key, result.encode()):
         # Somebody else's, or this very one after a write whose outcome was unknown: the stored one counts.
         result = TaskResult.decode(key, stores.state.get(key))
-    return _publish(stores, result, draft.staged)
+    return _publish(stores, key, result, draft.staged)
 
 
 def _record(plan: Plan, stores: TaskStores, task: Task) -> EpochRecord:
@@ -101,20 +106,23 @@ def _beside(record: EpochRecord, task: Task) -> int:
     return len(record.layout.slices if task.stage == stage_name(0) else record.layout.ranges)
 
 
-def _publish(stores: TaskStores, result: TaskResult, at_hand: Mapping[ObjectRef, bytes]) -> TaskResult:
+def _publish(stores: TaskStores, key: str, result: TaskResult, own: Mapping[str, bytes]) -> TaskResult:
     """Puts the winner's outputs under their final names, if they are not there yet.
 
     Args:
         stores: Where they are staged, and where they go.
+        key: The result's.
         result: The winner's.
-        at_hand: Bytes by what is known of them; a loser's, too, for what has the same checksum is the same.
+        own: The objects that this attempt staged, by their keys, whether or not it is the winner.
     """
+    at_hand = {**own, key: result.attached}
     for output in result.outputs:
         staged = output.staged
-        data = at_hand.get(staged)
-        if data is None:
+        if staged.key in at_hand:
+            data = at_hand[staged.key][staged.offset : staged.offset + staged.size]
+        else:
             (data,) = stores.state.get_ranges(staged.key, [(staged.offset, staged.size)])
-            staged.verify(data)
+        staged.verify(data)
         if not stores.output.put_if_absent(output.name, data) and stores.output.get(output.name) != data:
             raise TidegateError(
                 f"{output.name} exists already and holds something else: the output folder was written by "
@@ -170,7 +178,7 @@ class _Attempt:
             number: The stage's, from 1.
         """
         wanted = self.draft.ranges[self.task.number]
-        before = self._results_of(number - 1)
+        before = read_results(self.stores.state, self._keys_of(number - 1))
         sources = [
             (each.shuffle, piece)
             for each in before
@@ -181,7 +189,8 @@ class _Attempt:
         times = self._times(number, passed)
         if not sources and not self._is_due(number, wanted, times):
             return self.draft.result(counters={}, passed=passed, unchanged=True)
-        done = self._reduced(number, wanted, fetch(self.stores.state, sources), times)
+        at_hand = dict(zip(self._keys_of(number - 1), (each.attached for each in before), strict=True))
+        done = self._reduced(number, wanted, fetch(self.stores.state, sources, at_hand), times)
         shuffle, pieces = self.draft.shuffled(done.partials)
         return self.draft.result(
             counters=done.counters,
@@ -303,15 +312,12 @@ class _Attempt:
     def _is_due(self, number: int, wanted: KeyRange, times: Times) -> bool:
         return any(is_due(each, times) for each in self._old_segments(number, wanted))
 
-    def _results_of(self, number: int) -> list[TaskResult]:
-        """The results of a stage's tasks."""
+    def _keys_of(self, number: int) -> list[str]:
+        """The keys of the results of a stage's tasks."""
         layout = self.record.layout
         count = len(layout.ranges if number else layout.slices)
-        keys = [
-            result_key(self.plan.name, each)
-            for each in tasks_of(self.record.epoch, stage_name(number), count)
-        ]
-        return read_results(self.stores.state, keys)
+        tasks = tasks_of(self.record.epoch, stage_name(number), count)
+        return [result_key(self.plan.name, each) for each in tasks]
 
 
 def _add(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The buckets of a deployment, from the environment of its functions."""
+"""The buckets of a deployment and the memory of its functions, from their environment."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -17,6 +17,11 @@ def bucket(environment: Environment, variable: str) -> S3Objects:
     return _bucket(
         environment[variable], environment.get("AWS_ENDPOINT_URL", ""), environment.get("AWS_REGION", "")
     )
+
+
+def memory_of_function(environment: Environment) -> int:
+    """The memory that a function is billed for, MB, as Lambda says it; 0 where it does not."""
+    return int(environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", 0))
 
 
 @cache

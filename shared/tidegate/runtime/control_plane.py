@@ -10,8 +10,9 @@ from enum import StrEnum
 from itertools import chain, islice
 from typing import Any, Protocol
 
-from tidegate.epochs import lease
+from tidegate.epochs import lease, paths
 from tidegate.epochs.action import HOUSEKEEPING, Action, next_action
+from tidegate.epochs.head import Head
 from tidegate.epochs.intake import InputObject, accept
 from tidegate.epochs.machine import Coordinator, Event, State
 from tidegate.epochs.record import EpochRecord, Limits
@@ -20,6 +21,7 @@ from tidegate.epochs.sweep import EPOCHS_KEPT, sweep
 from tidegate.errors import ForeignObject
 from tidegate.limits import EXECUTION_HISTORY, LEASE, RECONCILE_OVERLAP, SWEPT_AFTER
 from tidegate.outline import Outline
+from tidegate.runtime.meter import Meter
 from tidegate.runtime.notifications import Alarm, Upload
 from tidegate.stores.ports import Alarms, Clock, ObjectInfo, Objects, Table
 
@@ -74,6 +76,7 @@ class ControlPlane:
         swept_after: How long ago an epoch must have been superseded before it is swept, microseconds.
         epochs_kept: Epochs before the head that are not swept.
         housekeeping: How often, at most, input is reconciled and epochs are swept, microseconds.
+        meter: Makes what measures a call that plans or commits an epoch.
     """
 
     outline: Outline
@@ -88,6 +91,7 @@ class ControlPlane:
     swept_after: int = SWEPT_AFTER
     epochs_kept: int = EPOCHS_KEPT
     housekeeping: Mapping[Event, int] = field(default_factory=lambda: HOUSEKEEPING)
+    meter: Callable[[], Meter] = Meter
 
     def check(self) -> None:
         """Refuses to go on with state of another plan; intake asks before it accepts anything for it.
@@ -174,9 +178,10 @@ class ControlPlane:
             lease.give_back(self.table, execution, ended=True)
             self.wake(leaving=_name_of(execution))
             return {"action": Event.NOTHING.value}
-        action = next_action(
-            self._coordinator(), self.table, execution, self.clock, self.alarms, self.housekeeping
-        )
+        meter = self.meter()
+        coordinator = self._measured(meter, meter.objects(self.state, "state"))
+        table = meter.table(self.table)
+        action = next_action(coordinator, table, execution, self.clock, self.alarms, self.housekeeping)
         answer: Answer = {"action": action.event.value, "history": history + _EVENTS_OF_EPOCH}
         if action.event is Event.HELD:
             return answer | {"seconds": action.wait // 1_000_000 + 1}
@@ -203,9 +208,22 @@ class ControlPlane:
         left = {"stage": stage + 1, "later": later - 1}
         return {"epoch": epoch, "history": history, "reduce": _payloads(tasks)} | left
 
-    def commit(self, epoch: int) -> Answer:
-        """Commits an epoch whose tasks all have results."""
-        self._coordinator().commit_epoch(epoch)
+    def head(self, meter: Meter) -> Head | None:
+        """The head as it is, None before the first commit."""
+        row = meter.table(self.table).get(paths.HEAD)
+        return None if row is None else Head.of(row)
+
+    def commit(self, epoch: int, known: tuple[Objects, Meter] | None = None) -> Answer:
+        """Commits an epoch whose tasks all have results.
+
+        Args:
+            epoch: The epoch.
+            known: The store of state as its task read it, with what counts its requests, where that ran here.
+        """
+        meter = known[1] if known else self.meter()
+        meter.begin()
+        state = known[0] if known else meter.objects(self.state, "state")
+        self._measured(meter, state).commit_epoch(epoch)
         return {"epoch": epoch}
 
     def release(self, execution: str) -> Answer:
@@ -258,6 +276,10 @@ class ControlPlane:
 
     def _coordinator(self) -> Coordinator:
         return Coordinator(self.outline, self.state, self.table, self.limits, self.clock)
+
+    def _measured(self, meter: Meter, state: Objects) -> Coordinator:
+        table = meter.table(self.table)
+        return Coordinator(self.outline, state, table, self.limits, self.clock, meter=meter)
 
 
 def _payloads(tasks: Sequence[Task]) -> list[Answer]:

@@ -11,8 +11,9 @@ from pathlib import Path
 from tidegate.epochs.record import Limits
 from tidegate.errors import UsageError
 from tidegate.outline import Outline
-from tidegate.runtime.buckets import Environment, bucket
+from tidegate.runtime.buckets import Environment, bucket, memory_of_function
 from tidegate.runtime.control_plane import ControlPlane
+from tidegate.runtime.meter import Meter
 from tidegate.runtime.notifications import Alarm
 from tidegate.stores.aws import AlarmQueue, DynamoTable, StateMachine, UploadedVersions
 from tidegate.stores.clock import SystemClock
@@ -54,6 +55,7 @@ def control_plane(environment: Environment) -> ControlPlane:
             message=lambda moment: Alarm(moment).body(),
         ),
         start=lambda execution: _machine(environment["TIDEGATE_STATE_MACHINE_ARN"]).start(execution),
+        meter=lambda: Meter(memory=memory_of_function(environment)),
     )
 
 

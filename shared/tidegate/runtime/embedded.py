@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tidegate.epochs import intake
-from tidegate.epochs.machine import Coordinator, Invoker, drive
+from tidegate.epochs.invoker import Invoker
+from tidegate.epochs.machine import Coordinator, drive
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import EpochRecord, Limits, lay_out
 from tidegate.epochs.sweep import sweep
@@ -27,6 +28,7 @@ from tidegate.plan import Plan
 from tidegate.references import checksum
 from tidegate.runtime import switch
 from tidegate.runtime.folders import Folders
+from tidegate.runtime.meter import Meter
 from tidegate.runtime.workers import ProcessWorkers, ThreadWorkers, worker_command
 from tidegate.stores.clock import SystemClock
 from tidegate.stores.embedded import LocalObjects, SqliteTable
@@ -80,6 +82,7 @@ class EmbeddedRunner:
         self._outline: Outline = self.plan.outline()
         self._input = LocalObjects(self.folders.input)
         self._state = LocalObjects(self.folders.state)
+        self._meter = Meter()
 
     def run(self, *, drain: bool = False) -> Manifest | None:
         """Processes all files that are in the input folder now.
@@ -142,6 +145,7 @@ class EmbeddedRunner:
             meaning=self._outline.meaning,
             frontier=last.frontier if last else first_frontier(self._outline.rules),
             ended=tuple(each for each in record.ended if each in self._outline.bounded),
+            planning={},
             previous=(last.key, checksum(last.encode())) if last else ("", ""),
             layout=lay_out(record.inputs, self.limits, shuffles=self._outline.shuffles),
         )
@@ -185,7 +189,8 @@ class EmbeddedRunner:
         return self._coordinator().manifest()
 
     def _coordinator(self, now: Callable[[Sequence[intake.Accepted]], int] | None = None) -> Coordinator:
-        return Coordinator(self._outline, self._state, self.table, self.limits, self.clock, now)
+        state, table = self._meter.objects(self._state, "state"), self._meter.table(self.table)
+        return Coordinator(self._outline, state, table, self.limits, self.clock, now, self._meter)
 
     def _files(self) -> list[ObjectInfo]:
         """The sources' files: below their prefixes; one alone may have them in the input folder itself."""

@@ -35,7 +35,7 @@ class Folders:
             UsageError: The input is no folder, or two of them are the same.
         """
         output = output_folder.resolve()
-        state = state_folder.resolve() if state_folder else output.with_name(f"{output.name}.state")
+        state = state_folder.resolve() if state_folder else state_of(output)
         if not input_folder.is_dir():
             raise UsageError(
                 f"there is no folder {input_folder}; give the folder of the input files with --input"
@@ -119,6 +119,12 @@ class Folders:
         LocalObjects(self.state).clear_unfinished(outline.pipeline)
         for folder in (outline.sink, *outline.late, DEAD_LETTERS):
             LocalObjects(self.output).clear_unfinished(folder)
+
+
+def state_of(output_folder: Path) -> Path:
+    """The folder of the state of a run that was given none: beside its output."""
+    output = output_folder.resolve()
+    return output.with_name(f"{output.name}.state")
 
 
 def _failed(doing: str, error: OSError) -> UsageError:

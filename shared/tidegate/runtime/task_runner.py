@@ -4,6 +4,7 @@ Nothing here imports boto3, so that map and reduce functions start without it.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from tempfile import gettempdir
@@ -17,9 +18,12 @@ from tidegate.errors import TidegateError
 from tidegate.expressions import FAILURES
 from tidegate.limits import CACHE_BYTES
 from tidegate.plan import Plan, compile_plan
-from tidegate.runtime.buckets import Environment, bucket
+from tidegate.runtime.buckets import Environment, bucket, memory_of_function
+from tidegate.runtime.control_plane import Answer, ControlPlane
 from tidegate.runtime.failure import unexpected
 from tidegate.runtime.loading import load_pipeline
+from tidegate.runtime.meter import Meter
+from tidegate.runtime.small_epoch import SmallEpochs
 from tidegate.stores.cached import CachedObjects
 from tidegate.stores.s3 import S3Objects
 
@@ -36,14 +40,11 @@ def run_task(environment: Environment, task: Mapping[str, Any], attempt: str) ->
         TidegateError: The task failed; no record is in the message.
     """
     wanted = Task(int(task["epoch"]), str(task["stage"]), int(task["task"]))
-    stores = TaskStores(
-        input=bucket(environment, "TIDEGATE_INPUT_BUCKET"),
-        state=_cached(bucket(environment, "TIDEGATE_STATE_BUCKET")),
-        output=bucket(environment, "TIDEGATE_OUTPUT_BUCKET"),
-    )
+    meter, stores = _metered_stores(environment)
+    meter.begin()
     plan = _plan(environment["TIDEGATE_PIPELINE"])
     try:
-        run(plan, stores, wanted, attempt)
+        run(plan, stores, wanted, attempt, meter)
     except TidegateError:
         raise
     except FAILURES as error:
@@ -51,10 +52,33 @@ def run_task(environment: Environment, task: Mapping[str, Any], attempt: str) ->
     return {"epoch": wanted.epoch, "stage": wanted.stage, "task": wanted.number}
 
 
+def run_epoch(environment: Environment, control: ControlPlane, epoch: int, attempt: str) -> Answer:
+    """Runs a small epoch, whole, and commits it; see `SmallEpochs`."""
+    meter, stores = _metered_stores(environment)
+    return _small_epochs(environment["TIDEGATE_PIPELINE"], stores, meter).run(control, epoch, attempt)
+
+
+def _metered_stores(environment: Environment) -> tuple[Meter, TaskStores]:
+    return _metered(
+        bucket(environment, "TIDEGATE_INPUT_BUCKET"),
+        bucket(environment, "TIDEGATE_STATE_BUCKET"),
+        bucket(environment, "TIDEGATE_OUTPUT_BUCKET"),
+        memory_of_function(environment),
+    )
+
+
 @cache
-def _cached(state: S3Objects) -> CachedObjects:
-    """The state with the layers that this function read or wrote while it was warm."""
-    return CachedObjects(state, Path(gettempdir()), CACHE_BYTES, paths.may_hold_layers)
+def _metered(input_: S3Objects, state: S3Objects, output: S3Objects, memory: int) -> tuple[Meter, TaskStores]:
+    """The stores, the state with the layers that this function read or wrote while it was warm."""
+    meter = Meter(memory=memory)
+    stores = meter.stores(TaskStores(input_, state, output))
+    kept = CachedObjects(stores.state, Path(gettempdir()), CACHE_BYTES, paths.may_hold_layers)
+    return meter, replace(stores, state=kept)
+
+
+@cache
+def _small_epochs(reference: str, stores: TaskStores, meter: Meter) -> SmallEpochs:
+    return SmallEpochs(_plan(reference), stores, meter)
 
 
 @cache

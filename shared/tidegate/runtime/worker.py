@@ -17,6 +17,7 @@ from tidegate.plan import Plan, compile_plan
 from tidegate.runtime.failure import unexpected
 from tidegate.runtime.folders import Folders
 from tidegate.runtime.loading import load_pipeline
+from tidegate.runtime.meter import Meter
 from tidegate.runtime.workers import new_attempt
 
 
@@ -32,7 +33,8 @@ def main(reference: str, input_folder: str, output_folder: str, state_folder: st
         try:
             # In here, so that a pipeline that cannot be loaded any more is an answer too.
             plan = plan or compile_plan(load_pipeline(reference))
-            run_task(plan, folders.stores(), task, new_attempt())
+            meter = Meter()
+            run_task(plan, meter.stores(folders.stores()), task, new_attempt(), meter)
         except TidegateError as error:
             answer["error"] = str(error)
         except FAILURES as error:

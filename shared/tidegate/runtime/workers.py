@@ -23,6 +23,7 @@ from tidegate.errors import TidegateError
 from tidegate.expressions import FAILURES
 from tidegate.plan import Plan
 from tidegate.runtime.failure import unexpected
+from tidegate.runtime.meter import Meter, SharedProcessor
 
 _ATTEMPTS = 3
 """How often a task is tried whose worker process dies."""
@@ -39,6 +40,7 @@ class ThreadWorkers:
     def __init__(self, plan: Plan, stores: TaskStores, count: int) -> None:
         self._plan = plan
         self._stores = stores
+        self._processor = SharedProcessor()
         self._pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix="tidegate")
 
     def __enter__(self) -> "ThreadWorkers":
@@ -56,12 +58,14 @@ class ThreadWorkers:
             future.result()
 
     def _run(self, task: Task) -> None:
-        try:
-            run_task(self._plan, self._stores, task, new_attempt())
-        except TidegateError:
-            raise
-        except FAILURES as error:
-            raise unexpected(task, error) from None
+        with self._processor.part() as cpu:
+            meter = Meter(cpu)
+            try:
+                run_task(self._plan, meter.stores(self._stores), task, new_attempt(), meter)
+            except TidegateError:
+                raise
+            except FAILURES as error:
+                raise unexpected(task, error) from None
 
 
 class ProcessWorkers:

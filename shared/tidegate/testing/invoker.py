@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from tidegate.epochs import paths
-from tidegate.epochs.machine import Coordinator, Invoker, State, drive
+from tidegate.epochs.invoker import Invoker
+from tidegate.epochs.machine import Coordinator, State, drive
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Task, TaskResult, result_key
 from tidegate.epochs.tasks import TaskStores

@@ -10,15 +10,17 @@ from itertools import count
 from typing import Any
 
 from tidegate.epochs import intake
-from tidegate.epochs.machine import Coordinator, Invoker, drive
+from tidegate.epochs.invoker import Invoker
+from tidegate.epochs.machine import Coordinator, drive
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import Limits
 from tidegate.epochs.tasks import TaskStores
 from tidegate.outline import DEAD_LETTERS
 from tidegate.plan import Plan
+from tidegate.runtime.meter import Meter
 from tidegate.stores.memory import ManualClock, MemoryObjects, MemoryTable
 from tidegate.stores.ports import Objects
-from tidegate.testing.sequential import SequentialInvoker
+from tidegate.testing.sequential import SequentialInvoker, standing
 
 
 class MemoryRunner:
@@ -94,7 +96,9 @@ class MemoryRunner:
             self.manifests.append(manifest)
             committed(manifest)
 
-        coordinator = Coordinator(self._plan.outline(), self.state, self._table, self.limits, self.clock)
+        meter = Meter(standing, standing)
+        state, table = meter.objects(self.state, "state"), meter.table(self._table)
+        coordinator = Coordinator(self._plan.outline(), state, table, self.limits, self.clock, meter=meter)
         drive(coordinator, self._invoker, close=close, ended=ended, committed=keep)
         return self.manifests[first:]
 

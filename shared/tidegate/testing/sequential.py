@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.plan import Plan
+from tidegate.runtime.meter import Meter
 
 
 class SequentialInvoker:
@@ -24,4 +25,10 @@ class SequentialInvoker:
     def run(self, tasks: Sequence[Task]) -> None:
         """See `Invoker.run`."""
         for task in tasks:
-            run_task(self._plan, self._stores, task, next(self._attempts))
+            meter = Meter(standing, standing)
+            run_task(self._plan, meter.stores(self._stores), task, next(self._attempts), meter)
+
+
+def standing() -> int:
+    """A clock of a meter that counts requests and no time, so that two runs cost the same."""
+    return 0

@@ -15,7 +15,9 @@ from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.errors import TidegateError
 from tidegate.plan import Plan
 from tidegate.runtime.control_plane import Answer, ControlPlane
+from tidegate.runtime.meter import Meter
 from tidegate.runtime.notifications import Alarm, Upload
+from tidegate.runtime.small_epoch import SmallEpochs
 from tidegate.stores.memory import MemoryTable
 from tidegate.testing.faults import Crash
 from tidegate.testing.simulation.faults import HOUR, MINUTE
@@ -250,17 +252,23 @@ class Cloud:
         self, function: str, payload: dict[str, Any], line: Line, plan: Plan, limits: Limits
     ) -> Answer:
         """What the handlers in `functions/` do with an event."""
-        if function in ("map", "reduce", "epoch"):
-            task = Task(payload["epoch"], payload.get("stage", "epoch"), payload.get("task", 0))
-            stores = TaskStores(
+
+        def meter() -> Meter:
+            return Meter(cpu=lambda: 0, wall=lambda: self.universe.scheduler.moment * 1_000)
+
+        measured, attempt = meter(), line.process.name.replace(" ", "-")
+        stores = measured.stores(
+            TaskStores(
                 SimulatedObjects(self.input, line, versioned=True),
                 SimulatedObjects(self.state, line),
                 SimulatedObjects(self.output, line),
                 self.settings.attached,
             )
-            run_task(plan, stores, task, line.process.name.replace(" ", "-"))
-            if function != "epoch":
-                return {"epoch": task.epoch, "stage": task.stage, "task": task.number}
+        )
+        if function in ("map", "reduce"):
+            task = Task(payload["epoch"], payload["stage"], payload["task"])
+            run_task(plan, stores, task, attempt, measured)
+            return payload
         control = ControlPlane(
             outline=plan.outline(),
             table=SimulatedTable(self.table, line, self._changed),
@@ -274,6 +282,7 @@ class Cloud:
             swept_after=self.settings.swept_after,
             epochs_kept=self.settings.epochs_kept,
             housekeeping={**HOUSEKEEPING, Event.UNSWEPT: self.settings.swept_every},
+            meter=meter,
         )
         if function == "intake":
             control.check()
@@ -288,7 +297,9 @@ class Cloud:
                 wanted = ("execution", "epoch", "stage", "later", "history")
                 return control.next_stage(*(payload[name] for name in wanted))
             return control.plan(payload["execution"], payload["history"])
-        if function in ("commit", "epoch"):
+        if function == "epoch":
+            return SmallEpochs(plan, stores, measured).run(control, payload["epoch"], attempt)
+        if function == "commit":
             return control.commit(payload["epoch"])
         return control.reconcile() if function == "reconcile" else control.sweep()
 

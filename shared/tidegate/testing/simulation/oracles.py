@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tidegate.epochs import paths
+from tidegate.epochs.costs import Costs
 from tidegate.epochs.head import Head
 from tidegate.epochs.intake import waiting
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
@@ -112,6 +113,7 @@ class Watch:
             violated(f"the head names {key}, which is not there, or is not what the head says")
             return
         manifest = Manifest.decode(key, stored.data)
+        self._check_costs(manifest)
         self.manifests.append(manifest)
         self.moments.append(self.cloud.universe.scheduler.moment)
         frontier = manifest.frontier
@@ -125,6 +127,16 @@ class Watch:
             if output is None or checksum(output.data) != staged:
                 violated(f"epoch {head.epoch} is committed, and {name} is not there, or not of the winner")
         self.check_state()
+
+    def _check_costs(self, manifest: Manifest) -> None:
+        """Each stage is counted once, and the totals go on from the epoch before."""
+        costs, violated = manifest.costs, self.cloud.universe.violated
+        before = self.manifests[-1].costs if self.manifests else Costs()
+        for stage, counts in costs.stages.items():
+            if Counter(costs.totals[stage]) != Counter(before.totals.get(stage, {})) + Counter(counts):
+                violated(f"the costs of {stage} in epoch {manifest.epoch} are not added to the total")
+        if costs.epochs != manifest.epoch:
+            violated(f"{costs.epochs} epochs were counted at epoch {manifest.epoch}")
 
     def _published(self, epoch: int) -> dict[str, str]:
         """The output names of an epoch's task results, each with the checksum of what the winner staged."""
@@ -277,9 +289,9 @@ def _without_results(bucket: Bucket, epoch: int) -> Archive:
 
 
 def _content(manifest: Manifest) -> Manifest:
-    """A manifest without the places where attempts stored its state; checksums stay."""
+    """A manifest without its costs and the places where attempts stored its state; checksums stay."""
     segments = [
         replace(each, layers=tuple(replace(layer, key="", offset=0) for layer in each.layers))
         for each in manifest.segments
     ]
-    return replace(manifest, segments=tuple(segments))
+    return replace(manifest.without_costs(), segments=tuple(segments))

@@ -1,0 +1,161 @@
+"""What an epoch costs: requests by kind, bytes, function calls, state transitions, CPU and time on the wall.
+
+A manifest holds its epoch's costs by stage, and a running total. They are measured, so they differ from one
+attempt to the next: nothing depends on them, and whoever compares manifests leaves them out
+(`Manifest.without_costs`).
+
+Counted are the attempts that won, from their beginning:
+
+* `plan`: until the record is frozen, and its put. On AWS with the lease, which a laptop has none of.
+* each stage of tasks: until a task's result is written, its put, and the outputs that it names. What it takes
+  to write these is counted, and the time for it is not.
+* `commit`: until the manifest is written, its put, and the writes to the table.
+
+The bytes of the record and of the manifest are not counted where they are written, for the costs are in them.
+Calls and transitions are those of the state machine on AWS (`infra/epoch.asl.yaml`), on a laptop too.
+
+Not an epoch's, and not counted: attempts that lost, were tried again or failed; what intake, reconciliation
+and the sweep do; an execution's beginning and end, which are 4 transitions and a call of the plan function;
+and what that function reads and writes to go on to another reduce stage.
+
+| name | what |
+|---|---|
+| `<store>.get` `.put` `.list` `.delete` | requests to `input`, `state` or `output`, counted as S3 does |
+| `<store>.bytes_read` `.bytes_written` | bytes |
+| `table.read` `table.write` | requests to the table |
+| `table.read_units` `table.write_units` | the capacity that they take, counted as DynamoDB does |
+| `calls` `transitions` | calls of functions, transitions of the state machine |
+| `cpu` `wall` | microseconds |
+| `memory` | megabytes times milliseconds of functions, where their memory is known |
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from tidegate.epochs.head import ROWS_TOGETHER
+from tidegate.epochs.record import EpochRecord
+from tidegate.epochs.result import TaskResult
+from tidegate.outline import stage_name
+
+Counts = dict[str, int]
+"""Numbers by the names above; those that are 0 are left out."""
+
+PLAN = "plan"
+"""The stage that freezes the record."""
+
+COMMIT = "commit"
+"""The stage that moves the head."""
+
+
+class Meter(Protocol):
+    """The port that says what was spent; epochs touch no clock."""
+
+    def begin(self) -> None:
+        """Counts from now on."""
+        ...
+
+    def spent(self) -> Counts:
+        """What was spent since then."""
+        ...
+
+
+class Unmetered:
+    """A meter that measures nothing."""
+
+    def begin(self) -> None:
+        """See `Meter.begin`."""
+
+    def spent(self) -> Counts:
+        """See `Meter.spent`."""
+        return {}
+
+
+UNMETERED = Unmetered()
+
+
+@dataclass(frozen=True)
+class Costs:
+    """The costs of an epoch, and of all epochs so far that were counted.
+
+    Attributes:
+        stages: Of the epoch, by stage: `plan`, its stages of tasks, `commit`.
+        totals: The same of all epochs together.
+        epochs: How many these are; version 0.1.0 counted none.
+    """
+
+    stages: Mapping[str, Counts] = field(default_factory=dict)
+    totals: Mapping[str, Counts] = field(default_factory=dict)
+    epochs: int = 0
+
+    def body(self) -> dict[str, Any]:
+        """The costs in a document."""
+        return {"stages": self.stages, "totals": self.totals, "epochs": self.epochs}
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> "Costs":
+        """The costs of a document; an older version's has none."""
+        return cls(_numbers(body.get("stages", {})), _numbers(body.get("totals", {})), body.get("epochs", 0))
+
+
+def epoch_costs(
+    record: EpochRecord, results: Sequence[TaskResult], committing: Counts, before: Costs
+) -> Costs:
+    """The costs of an epoch that is about to be committed.
+
+    Args:
+        record: Of the epoch; what was measured of planning is in it.
+        results: Of all tasks, as they were read; what was measured of the winner is in each.
+        committing: What was measured of the commit.
+        before: Those of the epoch before it.
+    """
+    stages = {PLAN: Counter(record.planning), **{each.stage: Counter[str]() for each in results}}
+    stages[PLAN] += Counter({"state.put": 1})
+    for result in results:
+        sizes = [each.staged.size for each in result.outputs]
+        written = {"state.put": 1, "state.bytes_written": result.size}
+        published = {"output.put": len(sizes), "output.bytes_written": sum(sizes)}
+        stages[result.stage] += Counter(result.costs) + Counter(written) + Counter(published)
+    stages[COMMIT] = Counter(committing) + Counter(_last_requests(len(record.inputs)))
+    for stage, counts in _invocations(record, results).items():
+        stages.setdefault(stage, Counter()).update(counts)
+    totals = {stage: Counter(counts) for stage, counts in before.totals.items()}
+    for stage, each in stages.items():
+        totals[stage] = totals.get(stage, Counter()) + each
+    return Costs(_numbers(stages), _numbers(totals), before.epochs + 1)
+
+
+def _last_requests(inputs: int) -> Counts:
+    """What a commit does once its costs are known: it puts the manifest, and moves the head."""
+    at_once = inputs < ROWS_TOGETHER
+    # Rows that are too many for one write leave in others, and the head is written again after them.
+    writes = 1 if at_once else 2 + -(-inputs // ROWS_TOGETHER)
+    rows = inputs + (1 if at_once else 2)
+    return {"state.put": 1, "table.write": writes, "table.write_units": 2 * rows}
+
+
+def _invocations(record: EpochRecord, results: Sequence[TaskResult]) -> dict[str, Counts]:
+    """Calls and transitions that an epoch takes on AWS.
+
+    Each state that is entered is a transition, also each of a task in a Map.
+    """
+    tasks = Counter(each.stage for each in results)
+    if record.layout.small:
+        # Plan, Decide; Epoch, which commits as well.
+        return {PLAN: {"calls": 1, "transitions": 2}, "epoch": {"calls": 1, "transitions": 1}}
+    later = max(0, record.layout.shuffles - 1)
+    # Plan, Decide, and NextStage, which is a call of the same function.
+    found = {PLAN: {"calls": 1 + later, "transitions": 2 + later}}
+    for number in range(2 + later):
+        stage = stage_name(number)
+        # The Map and its tasks; behind a reduce stage Staged.
+        found[stage] = {"calls": tasks[stage], "transitions": (2 if number else 1) + tasks[stage]}
+    return found | {COMMIT: {"calls": 1, "transitions": 1}}
+
+
+def _numbers(stages: Mapping[str, Mapping[str, int]]) -> dict[str, Counts]:
+    return {
+        stage: {name: int(number) for name, number in sorted(counts.items()) if number}
+        for stage, counts in stages.items()
+    }
