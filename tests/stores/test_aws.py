@@ -144,7 +144,7 @@ def alarms(aws_environment: str) -> Iterator[tuple[AlarmQueue, Any, Any]]:
 def test_a_near_alarm_is_a_delayed_message(alarms: Any) -> None:
     queue, sqs, _ = alarms
     queue.set(NOON, now=NOON + 5 * SECOND)
-    queue.set(NOON + 1, now=NOON)
+    queue.set(NOON + 60 * SECOND + 1, now=NOON)
     queue.set(NOON + 900 * SECOND, now=NOON)
     url = sqs.get_queue_url(QueueName="alarms")["QueueUrl"]
     at_once = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
