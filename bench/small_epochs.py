@@ -24,7 +24,7 @@ from bench.pipelines import json as records
 from bench.pipelines import sum_json
 from bench.process import measure
 from tidegate.engine.segments import Standing
-from tidegate.epochs import tasks
+from tidegate.epochs import draft, tasks
 from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import Coordinator
 from tidegate.pipeline import Pipeline
@@ -45,7 +45,7 @@ STAGES: list[tuple[str, Any, tuple[str, ...]]] = [
     ("read and combine", tasks, ("map_epoch",)),
     ("read state", Standing, ("read",)),
     ("join, triggers, panes", tasks, ("reduce_epoch", "regroup")),
-    ("encode state", tasks, ("encode_layers",)),
+    ("encode state", draft, ("encode_layers",)),
     ("encode output", Sink, ("encode",)),
     ("the rest of the task", workers, ("run_task",)),
     ("the rest of the run", EmbeddedRunner, ("run",)),

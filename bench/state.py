@@ -61,7 +61,7 @@ def main() -> None:
     given = parser.parse_args()
     chance, store = random.Random(0), Counting()
     with TemporaryDirectory() as folder:
-        state = CachedObjects(store, Path(folder), CACHE_BYTES, paths.is_layers)
+        state = CachedObjects(store, Path(folder), CACHE_BYTES, paths.may_hold_layers)
         runner = MemoryRunner(plan(), 0, state=state)
         known: set[Layer] = set()
         written, depths, walls = [], [], []

@@ -272,8 +272,8 @@ def test_a_pipeline_that_is_called_as_a_file_of_ours(place: Path) -> None:
 def test_damaged_state(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
     capsys.readouterr()
-    (segment,) = (place / "out.state" / "scores" / "data").rglob("*state.layers")
-    segment.write_bytes(segment.read_bytes()[:-1] + b"!")
+    (segment,) = (place / "out.state" / "scores" / "epochs").rglob("results/*")
+    segment.write_bytes(b"!" + segment.read_bytes()[1:])
     assert run("--drain") == 1
     assert segment.name in one_line(capsys)
 
@@ -291,7 +291,7 @@ def test_a_task_that_fails_in_a_worker_process(place: Path, capsys: pytest.Captu
     )
     assert run(pipeline="functions.py") == 0
     capsys.readouterr()
-    (segment,) = (place / "out.state" / "scores" / "data").rglob("*state.layers")
+    (segment,) = (place / "out.state" / "scores" / "epochs").rglob("results/*")
     segment.write_bytes(b"damaged")
     assert run("--drain", pipeline="functions.py") == 1
     assert segment.name in one_line(capsys)

@@ -30,6 +30,14 @@ SPLIT_BYTES = 8 * 1024 * 1024
 MAX_TASKS = 40
 """Tasks of one stage at most: the width of an inline Step Functions Map."""
 
+ATTACHED_BYTES = 256 * 1024
+"""State, shuffle pieces and outputs that the results of a stage hold themselves, all of them together.
+
+Each task has an equal share of it, so that whoever reads all results of a stage, which are the tasks of the
+next one and the commit, reads no more than this beside what the results say. And a result stays, with all
+that it holds, as long as one layer in it is part of the state.
+"""
+
 MAX_SHUFFLES = 8
 """Groupings of one pipeline at most, one behind the other."""
 

@@ -14,11 +14,19 @@ def checksum(data: bytes) -> str:
 
 @dataclass(frozen=True)
 class ObjectRef:
-    """An immutable object: its key, its size in bytes and its checksum."""
+    """An immutable object, or a part of one.
+
+    Attributes:
+        key: The object's.
+        size: In bytes.
+        checksum: Of the bytes.
+        offset: Where they begin in the object.
+    """
 
     key: str
     size: int
     checksum: str
+    offset: int = 0
 
     @classmethod
     def of(cls, key: str, data: bytes) -> "ObjectRef":

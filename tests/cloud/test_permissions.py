@@ -20,11 +20,11 @@ from tidegate.epochs.result import Task
 from tidegate.epochs.sweep import EPOCHS_KEPT
 from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.errors import IncompatiblePipeline, ObjectNotFound
-from tidegate.limits import EXECUTION_HISTORY
+from tidegate.limits import ATTACHED_BYTES, EXECUTION_HISTORY
 from tidegate.plan import Plan, compile_plan
 from tidegate.runtime.control_plane import ControlPlane
 from tidegate.stores.memory import ManualClock, MemoryObjects, MemoryTable
-from tidegate.stores.ports import Add, Delete, ObjectInfo, Objects, Put, Row, Write
+from tidegate.stores.ports import Add, Delete, ObjectInfo, Objects, Put, Row, Wanted, Write, in_turn
 from tidegate.testing.permissions import Call, Grant, Permissions
 
 RESOURCES: dict[str, Any] = transformed(Path(__file__).parents[2] / "template.yaml", {})["Resources"]
@@ -56,6 +56,9 @@ class NotedObjects:
     ) -> list[bytes]:
         self.note(Call(self.store, "get_version" if _is_named(version) else "get_ranges", key))
         return self.objects.get_ranges(key, ranges, version)
+
+    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
+        return in_turn(self, wanted)
 
     def put(self, key: str, data: bytes) -> None:
         self.note(Call(self.store, "put", key))
@@ -120,6 +123,7 @@ class Deployed:
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOON + 400 * SECOND))
     started: list[str] = field(default_factory=list)
     attempts: Any = field(default_factory=count)
+    attached: int = 0
 
     def objects(self, function: str, store: str) -> NotedObjects:
         return NotedObjects(getattr(self, store), store, self.calls[function].add)
@@ -145,7 +149,8 @@ class Deployed:
         )
 
     def task(self, function: str, task: dict[str, Any]) -> None:
-        stores = TaskStores(*(self.objects(function, name) for name in ("input", "state", "output")))
+        found = (self.objects(function, name) for name in ("input", "state", "output"))
+        stores = TaskStores(*found, attached=self.attached)
         wanted = Task(task["epoch"], task["stage"], task["task"])
         run_task(self.plan, stores, wanted, f"attempt{next(self.attempts)}")
 
@@ -262,6 +267,14 @@ def calls() -> dict[str, set[Call]]:
             # Uploaded while the bucket kept no versions: it is known by its ETag.
             deployed.upload("scores/old.json", lines(("x", 1, 301)), version='"0123"')
             deployed.run()
+    for limits, other in ((SMALL, FANNED_OUT), (FANNED_OUT, SMALL)):
+        # State in the results of one layout, and read by the other.
+        deployed = Deployed(compiled(), limits, calls, attached=ATTACHED_BYTES)
+        deployed.upload("scores/before.json", lines(("x", 1, 0)))
+        deployed.run()
+        deployed.limits = other
+        deployed.upload("scores/behind.json", lines(("x", 1, 1)))
+        deployed.run()
     deployed = Deployed(compiled(), SMALL, calls)
     deployed.input.put("scores/lost.json", lines(("x", 1, 0)).encode())
     for number in range(EPOCHS_KEPT + 5):

@@ -26,11 +26,13 @@ class Counting(MemoryObjects):
     def __init__(self) -> None:
         super().__init__()
         self.reads: list[tuple[int, int]] = []
+        self.calls: list[str] = []
 
     def get_ranges(
         self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
     ) -> list[bytes]:
         self.reads += ranges
+        self.calls.append(key)
         return super().get_ranges(key, ranges, version)
 
 
@@ -58,6 +60,19 @@ def test_an_empty_range_has_no_piece_and_costs_no_request() -> None:
     fetch(store, [("shuffle", piece) for piece in pieces if piece.task == 0])
     assert store.reads == []
     assert cut(partials(), HALVES) == (b"", [])
+
+
+def test_pieces_of_one_object_are_asked_for_together_and_come_in_the_order_of_the_sources() -> None:
+    store = Counting()
+    sources = []
+    for name, frame in (("first", partials(1, 600)), ("second", partials(2, 700))):
+        content, pieces = cut(frame, HALVES)
+        store.put(name, content)
+        sources.append([(name, piece) for piece in pieces])
+    (low, high), (other_low, other_high) = sources
+    frames = fetch(store, [high, other_low, low, other_high])
+    assert [frame.item(0, GROUP) for frame in frames] == [600, 2, 1, 700]
+    assert store.calls == ["first", "second"]
 
 
 @given(st.lists(st.integers(0, 1023), max_size=30), st.lists(st.integers(1, 1023), max_size=5, unique=True))

@@ -1,6 +1,7 @@
 """State is cut by key group and not by task: any cut is the same state."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
@@ -57,11 +58,10 @@ def a_state(rows: int) -> pl.DataFrame:
 
 
 def segment(store: MemoryObjects, key: str, frame: pl.DataFrame, low: int, high: int) -> Segment:
-    data, layers = encode_layers(
-        key, [LayerRows(frame.with_columns(pl.lit(False).alias(GONE)), KeyRange(low, high))], "f"
-    )
+    rows = LayerRows(frame.with_columns(pl.lit(False).alias(GONE)), KeyRange(low, high))
+    data, (layer,) = encode_layers([rows], "f")
     store.put(key, data)
-    return Segment(KeyRange(low, high), tuple(layers), 0)
+    return Segment(KeyRange(low, high), (replace(layer, key=key),), 0)
 
 
 @given(st.integers(0, 1024), st.integers(0, 1024), st.integers(0, 1024))

@@ -17,7 +17,7 @@ from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import Coordinator, drive
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.tasks import TaskStores
-from tidegate.limits import KEY_GROUPS
+from tidegate.limits import ATTACHED_BYTES, KEY_GROUPS
 from tidegate.plan import Plan, compile_plan
 from tidegate.references import KeyRange
 from tidegate.stores.memory import ManualClock, MemoryObjects, MemoryTable
@@ -81,21 +81,26 @@ WAVES: tuple[Wave, ...] = (
 
 @dataclass
 class World:
-    """The stores of a deployment, which outlive every process."""
+    """The stores of a deployment, which outlive every process.
+
+    Attributes:
+        attached: Bytes that the results of a stage hold themselves, at most.
+    """
 
     input: MemoryObjects = field(default_factory=MemoryObjects)
     state: MemoryObjects = field(default_factory=MemoryObjects)
     output: MemoryObjects = field(default_factory=MemoryObjects)
     table: MemoryTable = field(default_factory=MemoryTable)
     attempts: Any = field(default_factory=lambda: (f"attempt{number}" for number in count()))
+    attached: int = ATTACHED_BYTES
 
     @property
     def stores(self) -> TaskStores:
-        return TaskStores(self.input, self.state, self.output)
+        return TaskStores(self.input, self.state, self.output, self.attached)
 
     def copy(self) -> "World":
         """The world as it is now."""
-        world = World(attempts=self.attempts)
+        world = World(attempts=self.attempts, attached=self.attached)
         world.input._objects = dict(self.input._objects)
         world.state._objects = dict(self.state._objects)
         world.output._objects = dict(self.output._objects)
@@ -119,6 +124,7 @@ class Process:
             FaultyObjects(world.input, interference, "input"),
             FaultyObjects(world.state, interference, "state"),
             FaultyObjects(world.output, interference, "output"),
+            world.attached,
         )
         self.invoker = SequentialInvoker(self.plan, self.stores, world.attempts)
         self.coordinator = Coordinator(

@@ -50,6 +50,25 @@ def test_every_cut_is_found() -> None:
             documents.decode("kind", "key", data + data[: length + 1])
 
 
+@given(st.binary(max_size=60), st.binary(max_size=60))
+def test_what_is_attached_comes_back_and_lies_where_it_begins(attached: bytes, document: bytes) -> None:
+    data = documents.enclose(document, attached)
+    assert data.startswith(attached)
+    if attached:
+        assert documents.disclose(data) == (document, attached)
+    else:
+        assert data == document
+
+
+@given(st.binary(max_size=40), st.integers(0, 2**64 - 1))
+def test_a_length_that_cannot_be_leaves_no_document(before: bytes, length: int) -> None:
+    data = before + length.to_bytes(8, "big") + documents.enclose(b"", b"x")[-8:]
+    document, attached = documents.disclose(data)
+    assert attached + document == (data if length > len(before) else before)
+    with pytest.raises(CorruptObject):
+        documents.decode("kind", "key", document)
+
+
 @given(st.binary(max_size=200))
 def test_other_bytes_are_no_document(data: bytes) -> None:
     with pytest.raises(CorruptObject):

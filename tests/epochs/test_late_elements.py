@@ -46,7 +46,7 @@ def test_a_crash_and_an_unknown_outcome_at_every_call(name: str) -> None:
 
 
 def test_they_are_staged_under_the_attempts_name_and_published_after_the_claim() -> None:
-    world = World()
+    world = World(attached=0)
     process = Process(PLAN, world, Limits())
     process.run(WAVES[:2], close=False)
     process.accept(WAVES[2], 0)

@@ -98,8 +98,12 @@ def test_recent_epochs_and_young_objects_stay() -> None:
     # Objects in memory are all of the same moment.
     assert sweep.sweep(world.state, manifest, SECOND) == 0
     assert sweep.sweep(world.state, manifest, 0) > 0
-    kept = {paths.epoch_of(info.key) for info in world.state.list("scores/epochs")}
-    assert kept == set(range(manifest.epoch - sweep.EPOCHS_KEPT + 1, manifest.epoch + 1))
+    left = [info.key for info in world.state.list("scores/epochs")]
+    recent = range(manifest.epoch - sweep.EPOCHS_KEPT + 1, manifest.epoch + 1)
+    assert {paths.epoch_of(key) for key in left if paths.is_record(key)} == set(recent)
+    assert {key for key in left if paths.epoch_of(key) not in recent} == {
+        layer.key for layer in manifest.layers if paths.epoch_of(layer.key) not in recent
+    }
     assert before.head[0] == sweep.EPOCHS_KEPT
 
 

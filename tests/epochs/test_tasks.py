@@ -3,13 +3,14 @@ from collections.abc import Sequence
 import pytest
 
 from tests.epochs.scenario import EARLY_AND_LATE, NOON, WAVES, Process, World, compiled, panes, remains
-from tidegate.epochs import paths
+from tidegate.epochs import documents, paths
 from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import State, drive
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Task, TaskResult, result_key
 from tidegate.epochs.tasks import run_task
 from tidegate.errors import CorruptObject, ObjectNotFound, TidegateError
+from tidegate.limits import ATTACHED_BYTES
 from tidegate.stores.ports import Objects
 from tidegate.testing.faults import Crash, Interference
 
@@ -18,8 +19,10 @@ FANNED_OUT = Limits(small=0, task_bytes=1)
 EPOCH = Task(1, "epoch", 0)
 
 
-def frozen(limits: Limits | None = None) -> tuple[World, Process, EpochRecord]:
-    world = World()
+def frozen(
+    limits: Limits | None = None, attached: int = ATTACHED_BYTES
+) -> tuple[World, Process, EpochRecord]:
+    world = World(attached=attached)
     process = Process(PLAN, world, limits or Limits())
     process.accept(WAVES[0], NOON)
     record = process.coordinator.plan()
@@ -44,10 +47,11 @@ def test_the_first_result_wins_and_later_attempts_get_it() -> None:
     assert (keys(world.state, "scores"), keys(world.output, "totals", "dead-letters")) == before
 
 
-def test_a_zombie_that_finishes_later_publishes_nothing_of_its_own() -> None:
+@pytest.mark.parametrize("attached", [ATTACHED_BYTES, 0], ids=["attached", "apart"])
+def test_a_zombie_that_finishes_later_publishes_nothing_of_its_own(attached: int) -> None:
     """It runs until just before its claim; then another attempt, of other code, does the whole task."""
     other = compiled(trigger=EARLY_AND_LATE)
-    world, _, _ = frozen()
+    world, _, _ = frozen(attached=attached)
     winners: list[TaskResult] = []
 
     def overtake() -> None:
@@ -58,16 +62,24 @@ def test_a_zombie_that_finishes_later_publishes_nothing_of_its_own() -> None:
     run_task(PLAN, zombie.stores, EPOCH, "probe")
     claim = next(n for n, call in enumerate(trace.trace, 1) if "put_if_absent" in call and "results" in call)
 
-    world, _, _ = frozen()
+    world, _, _ = frozen(attached=attached)
     zombie = Process(PLAN, world, Limits(), Interference(claim, before=overtake))
     result = run_task(PLAN, zombie.stores, EPOCH, "zombie")
     assert result == winners[0]
     assert result.attempt == "winner"
     for output in result.outputs:
-        assert "winner" in output.staged.key
-        assert world.output.get(output.name) == world.state.get(output.staged.key)
-    # What the zombie wrote lies about, and nothing names it.
-    assert any("zombie" in key for key in keys(world.state, "scores"))
+        staged = output.staged
+        (data,) = world.state.get_ranges(staged.key, [(staged.offset, staged.size)])
+        assert world.output.get(output.name) == data
+    written = keys(world.state, "scores")
+    if attached:
+        # What belongs to an attempt is in its result, and that of the zombie was never written.
+        assert {output.staged.key for output in result.outputs} == {result_key(PLAN.name, EPOCH)}
+        assert not keys(world.state, "scores/data")
+    else:
+        # What the zombie wrote lies about, and nothing names it.
+        assert all("winner" in output.staged.key for output in result.outputs)
+        assert any("zombie" in key for key in written)
     assert not any("zombie" in layer.key for segment in result.segments for layer in segment.layers)
 
 
@@ -91,13 +103,14 @@ def test_a_zombie_of_other_bytes_changes_no_output(monkeypatch: pytest.MonkeyPat
     assert world.output.get(name) == published
 
 
-def test_output_appears_only_after_the_claim() -> None:
-    world, _, _ = frozen()
+@pytest.mark.parametrize("attached", [ATTACHED_BYTES, 0], ids=["attached", "apart"])
+def test_output_appears_only_after_the_claim(attached: int) -> None:
+    world, _, _ = frozen(attached=attached)
     interference = Interference()
     run_task(PLAN, Process(PLAN, world, Limits(), interference).stores, EPOCH, "one")
     calls = [call for call in interference.trace if "put" in call.split()[1]]
     claim = next(number for number, call in enumerate(calls) if "/results/" in call)
-    assert claim > 0
+    assert claim == (0 if attached else 3), "state, output and dead letters are stored before it"
     assert all(call.startswith("output put_if_absent") for call in calls[claim + 1 :])
     assert not any(call.startswith("output") for call in calls[:claim])
 
@@ -129,8 +142,47 @@ def test_output_of_somebody_else_is_not_taken_for_ours() -> None:
     assert world.output.get(paths.output("totals", 1, 0, "json")) == b"somebody else's\n"
 
 
+def test_what_is_larger_than_its_room_is_an_object_of_its_own() -> None:
+    """The smaller things around it are attached all the same, each at its place."""
+    world, _, _ = frozen()
+    whole = run_task(PLAN, world.stores, EPOCH, "one")
+    state, output, dead = (
+        sum(layer.length for segment in whole.segments for layer in segment.layers),
+        *(each.staged.size for each in whole.outputs),
+    )
+    assert [each.staged.offset for each in whole.outputs] == [state, state + output]
+    for attached, apart in (
+        (state + output + dead, set()),
+        (state + dead, {"output"}),
+        (dead, {"state", "output"}),
+    ):
+        world, _, _ = frozen(attached=attached)
+        found = run_task(PLAN, world.stores, EPOCH, "one")
+        stored = {key.rsplit("-", maxsplit=1)[1].split(".")[0] for key in keys(world.state, "scores/data")}
+        assert stored == apart
+        assert [each.name for each in found.outputs] == [each.name for each in whole.outputs]
+        for each in found.outputs:
+            (data,) = world.state.get_ranges(each.staged.key, [(each.staged.offset, each.staged.size)])
+            assert world.output.get(each.name) == data
+
+
+def test_the_tasks_of_a_stage_share_the_room() -> None:
+    """So that whoever reads all of their results reads no more, however many they are."""
+    sizes = []
+    for tasks in (1, 2):
+        limits = Limits(small=0, task_bytes=1, tasks=tasks) if tasks > 1 else Limits()
+        world, process, record = frozen(limits, attached=3_000)
+        process.invoker.run(process.coordinator.tasks(record, State.MAP if tasks > 1 else State.EPOCH))
+        results = [world.state.get(key) for key in keys(world.state, "scores/epochs") if "/results/" in key]
+        attached = [len(data) - len(documents.disclose(data)[0]) for data in results]
+        assert len(results) == tasks
+        assert max(attached) <= 3_000 // tasks
+        sizes.append(sum(attached))
+    assert min(sizes) > 0
+
+
 def test_attempts_share_no_data_object() -> None:
-    world, process, record = frozen(FANNED_OUT)
+    world, process, record = frozen(FANNED_OUT, attached=0)
     tasks = process.coordinator.tasks(record, State.MAP)
     for task in tasks:
         for attempt in ("one", "two"):
@@ -158,7 +210,7 @@ def test_a_task_of_an_epoch_that_is_not_frozen() -> None:
 @pytest.mark.parametrize("layout", [Limits(), FANNED_OUT], ids=["small", "large"])
 def test_every_damaged_object_is_named_and_nothing_is_committed(layout: Limits) -> None:
     """Each object of the state, damaged before the work that reads it."""
-    whole = World()
+    whole = World(attached=0)
     Process(PLAN, whole, layout).run(WAVES[:1], close=False)
     data = sorted(key for key in keys(whole.state, "scores/data") if key.endswith("state.layers"))
     assert data
@@ -173,7 +225,7 @@ def test_every_damaged_object_is_named_and_nothing_is_committed(layout: Limits) 
 
 
 def test_a_damaged_shuffle_object_is_named() -> None:
-    world, process, record = frozen(FANNED_OUT)
+    world, process, record = frozen(FANNED_OUT, attached=0)
     process.invoker.run(process.coordinator.tasks(record, State.MAP))
     (key, *_) = sorted(key for key in keys(world.state, "scores/data") if "shuffle" in key)
     for place in (0, len(world.state.get(key)) // 2, -1):

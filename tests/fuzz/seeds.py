@@ -12,6 +12,7 @@ import polars as pl
 from tests.epochs.scenario import EARLY_AND_LATE, WAVES, Process, World, compiled
 from tidegate.engine.codec import encode_piece, encode_state
 from tidegate.epochs import paths
+from tidegate.epochs.documents import disclose
 from tidegate.epochs.layout import Limits
 from tidegate.sources.formats import Format
 
@@ -95,7 +96,8 @@ def _world() -> World:
 
 def documents(data: bytes) -> tuple[bytes, ...]:
     """A document, and its body without the checksum around it."""
-    return data, json.dumps(json.loads(data)["body"]).encode()
+    document, _ = disclose(data)
+    return data, json.dumps(json.loads(document)["body"]).encode()
 
 
 _STATE = _world().state

@@ -111,13 +111,18 @@ def decode_document(
     kind: str, key: str, valid: bytes, decode: Callable[[str, bytes], object], data: bytes
 ) -> None:
     """Bytes as they are, and documents whose checksum is right although their body is not."""
+    document, attached = documents.disclose(valid)
+
+    def whole(body: object) -> bytes:
+        return documents.enclose(documents.encode(kind, body), attached)  # type: ignore[arg-type]
+
     _decode(decode, key, data)
-    _decode(decode, key, documents.encode(kind, _disfigured(json.loads(valid)["body"], data)))
+    _decode(decode, key, whole(_disfigured(json.loads(document)["body"], data)))
     try:
-        whole = documents.encode(kind, json.loads(data))
+        given = whole(json.loads(data))
     except (ValueError, RecursionError):
         return
-    _decode(decode, key, whole)
+    _decode(decode, key, given)
 
 
 _VALUES = (None, True, -1, 2**70, 1e308, "", "x", "\ud800", (), ((),), {}, {"x": 1})

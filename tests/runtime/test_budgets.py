@@ -4,7 +4,7 @@ The numbers are exact, so that whoever changes them sees it: fewer are welcome, 
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ from tidegate.stores.memory import ManualClock, MemoryAlarms
 
 PLAN = compiled(delay="1s")
 
-SMALL = {"puts": 6, "gets": 3, "table reads": 7, "table writes": 2}
-"""A file that opens windows and fires others: the record, the state, the output staged and published, the
-result, the manifest."""
+SMALL = {"puts": 4, "gets": 3, "table reads": 7, "table writes": 2}
+"""A file that opens windows and fires others: the record, the result with state and output attached, the
+output under its name, the manifest."""
 
 UNCHANGED = {"puts": 3, "gets": 3, "table reads": 7, "table writes": 2}
 """A file without records: the record, the result, the manifest."""
@@ -54,8 +54,8 @@ class Deployed:
         self.clock = ManualClock(NOON)
         self._meter = Meter()
         stores = self._meter.stores(self.world.stores)
-        kept = CachedObjects(stores.state, self.cache, 1_000_000, paths.is_layers)
-        self._stores = type(stores)(stores.input, kept, stores.output)
+        kept = CachedObjects(stores.state, self.cache, 1_000_000, paths.may_hold_layers)
+        self._stores = replace(stores, state=kept)
         self._small = SmallEpochs(PLAN, self._stores, self._meter)
         self._attempts = count()
         self._control = ControlPlane(
@@ -161,9 +161,27 @@ def test_a_cold_function_reads_the_layers_of_its_state(deployed: Deployed, tmp_p
     assert requests(cold.epoch(minute(2))) == SMALL | {"gets": SMALL["gets"] + layers + 1}
 
 
+def test_an_epoch_that_fans_out_over_little(tmp_path: Path) -> None:
+    """What is shuffled lies in the results of the map tasks, and no task reads more than these."""
+    deployed = Deployed(tmp_path, FANNED_OUT)
+    for number in range(3):
+        manifest = deployed.epoch(minute(number), minute(number), minute(number))
+    assert not _objects(deployed, manifest, "")
+    # The record, the manifest before it and whether there is a result already; and the result.
+    assert requests(manifest, "map") == {
+        "puts": MAPS,
+        "gets": 3 * MAPS,
+        "table reads": 0,
+        "table writes": 0,
+    }
+    reducing = requests(manifest, "reduce")
+    assert reducing["gets"] == REDUCES * (3 + MAPS)
+    assert REDUCES < reducing["puts"] <= 2 * REDUCES
+
+
 def test_an_epoch_that_fans_out(tmp_path: Path) -> None:
     """One shuffle object a map task, and at most one ranged get for each pair of tasks."""
-    deployed = Deployed(tmp_path, FANNED_OUT)
+    deployed = Deployed(tmp_path, FANNED_OUT, World(attached=0))
     deployed.epoch(minute(0), minute(0), minute(0))
     deployed.epoch(minute(1), minute(1), minute(1))
     manifest = deployed.epoch(minute(2), minute(2), minute(2))

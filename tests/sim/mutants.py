@@ -27,6 +27,7 @@ from tidegate.engine.columns import GONE
 from tidegate.engine.input_slice import InputSlice, SliceContent
 from tidegate.engine.segments import Standing
 from tidegate.epochs import action, intake, lease, machine, paths, reduce_stage, sweep, tasks
+from tidegate.epochs.draft import Draft
 from tidegate.epochs.machine import Coordinator, Event
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import TaskResult, result_key
@@ -140,12 +141,13 @@ def no_stored_epoch_record() -> Iterator[None]:
 @mutant
 def state_from_a_listing_and_not_from_the_manifest() -> Iterator[None]:
     """Deltas are looked for in the folder, where there are also those of attempts that did not win."""
-    encode, read = tasks.encode_layers, Standing.read
+    original, read = Draft.layers, Standing.read
     stored: dict[str, list[Layer]] = {}
 
-    def encode_layers(key: str, *given: Any) -> tuple[bytes, list[Layer]]:
-        data, stored[key] = encode(key, *given)
-        return data, stored[key]
+    def layers(self: Draft, *given: Any) -> list[Layer]:
+        found = original(self, *given)
+        stored[found[0].key] = found
+        return found
 
     def with_listed(objects: Any, segment: Segment) -> Segment:
         last = max(paths.epoch_of(each.key) for each in segment.layers)
@@ -158,7 +160,7 @@ def state_from_a_listing_and_not_from_the_manifest() -> Iterator[None]:
         self._read = [with_listed(objects, each) for each in self._read]
         return read(self, objects)
 
-    with patch.object(tasks, "encode_layers", encode_layers), patch.object(Standing, "read", read_listed):
+    with patch.object(Draft, "layers", layers), patch.object(Standing, "read", read_listed):
         yield
 
 
@@ -484,14 +486,16 @@ def output_is_published_before_the_claim() -> Iterator[None]:
             result = TaskResult.decode(key, data)
             output = SimulatedObjects(OUTPUTS[id(self._line.universe)], self._line)
             for each in result.outputs:
-                original(output, each.name, self._bucket.ever(each.staged.key))
+                at = each.staged
+                within = data if at.key == key else self._bucket.ever(at.key)
+                original(output, each.name, within[at.offset : at.offset + at.size])
         return original(self, key, data)
 
     OUTPUTS: dict[int, Any] = {}
     handle = tasks.TaskStores.__init__
 
-    def remember(self: Any, input: Any, state: Any, output: Any) -> None:
-        handle(self, input, state, output)
+    def remember(self: Any, input: Any, state: Any, output: Any, *more: Any, **other: Any) -> None:
+        handle(self, input, state, output, *more, **other)
         if isinstance(output, SimulatedObjects):
             OUTPUTS[id(output._line.universe)] = output._bucket
 
@@ -574,7 +578,10 @@ def tasks_look_at_the_clock() -> Iterator[None]:
     original = tasks._Attempt._times
 
     def times(self: Any, gained: Any) -> Any:
-        line = getattr(self.stores.state, "_line", None)
+        store = self.stores.state
+        while hasattr(store, "_objects"):
+            store = store._objects
+        line = getattr(store, "_line", None)
         now = line.universe.scheduler.moment if line else self.record.now
         return replace(original(self, gained), now=now)
 
@@ -612,7 +619,7 @@ def a_task_that_is_done_is_published_for_any_pipeline() -> Iterator[None]:
     def run_task(plan: Any, stores: Any, task: Any, attempt: str) -> Any:
         key = result_key(plan.name, task)
         try:
-            return tasks._publish(stores, TaskResult.decode(key, stores.state.get(key)), {})
+            return tasks._publish(stores, key, TaskResult.decode(key, stores.state.get(key)), {})
         except ObjectNotFound:
             return original(plan, stores, task, attempt)
 

@@ -12,6 +12,8 @@ from tidegate.testing.objects import ObjectsConformance
 
 _buckets = count()
 
+TOGETHER = 6
+
 
 @pytest.fixture
 def bucket(aws_environment: str) -> str:
@@ -125,10 +127,27 @@ def test_a_key_that_obstore_cannot_address_is_not_found(bucket: str, aws_environ
 def requests() -> Iterator[tuple[str, list[dict[str, str]]]]:
     """A bucket that takes everything: its endpoint, and the headers of the requests that came."""
     seen: list[dict[str, str]] = []
+    together = threading.Barrier(TOGETHER)
 
     class Bucket(BaseHTTPRequestHandler):
-        def do_PUT(self) -> None:
+        def do_GET(self) -> None:
+            self.see()
+            # Nobody is answered before as many have asked.
+            together.wait(60)
+            first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {first}-{last}/1000")
+            self.send_header("Content-Length", str(last - first + 1))
+            self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+            self.send_header("ETag", '"0123"')
+            self.end_headers()
+            self.wfile.write(bytes(range(first, last + 1)))
+
+        def see(self) -> None:
             seen.append({"path": self.path} | {name.lower(): value for name, value in self.headers.items()})
+
+        def do_PUT(self) -> None:
+            self.see()
             left = int(self.headers["Content-Length"])
             while left:
                 left -= len(self.rfile.read(min(left, 1 << 20)))
@@ -156,6 +175,18 @@ def test_a_create_says_so_to_the_bucket_whose_policy_asks_for_it(
     assert objects.put_if_absent("p/epochs/0000000001/record.json", b"{}")
     objects.put("p/data/0000000001/map-00000-a-shuffle.arrow", b"x")
     assert [each.get("if-none-match") for each in seen] == ["*", None]
+
+
+def test_many_objects_are_asked_for_at_the_same_time_and_neighbouring_parts_in_one_request(
+    requests: tuple[str, list[dict[str, str]]], aws_environment: str
+) -> None:
+    endpoint, seen = requests
+    wanted = [(f"folder/{number}", [(number, 2), (number + 2, 3)]) for number in range(TOGETHER)]
+    found = _objects("state", endpoint).get_many(wanted)
+    assert found == [[bytes(range(n, n + 2)), bytes(range(n + 2, n + 5))] for n in range(TOGETHER)]
+    assert sorted((each["path"], each["range"]) for each in seen) == [
+        (f"/state/folder/{n}", f"bytes={n}-{n + 4}") for n in range(TOGETHER)
+    ]
 
 
 def test_a_large_object_is_sent_in_one_request(

@@ -42,9 +42,9 @@ def read_layers(objects: Objects, layers: Sequence[Layer], grouping: Grouping) -
     wanted: dict[str, list[Layer]] = {}
     for each in layers:
         wanted.setdefault(each.key, []).append(each)
+    ranges = [(key, [(each.offset, each.length) for each in parts]) for key, parts in wanted.items()]
     frames: dict[Layer, pl.DataFrame] = {}
-    for key, parts in wanted.items():
-        found = objects.get_ranges(key, [(each.offset, each.length) for each in parts])
+    for (key, parts), found in zip(wanted.items(), objects.get_many(ranges), strict=True):
         for each, data in zip(parts, found, strict=True):
             rows = decode_state(key, each.verify(data), layer_schema(grouping))
             frames[each] = within(rows, each.range)
@@ -124,17 +124,16 @@ class LayerRows:
     range: KeyRange
 
 
-def encode_layers(key: str, layers: Sequence[LayerRows], plan: str) -> tuple[bytes, list[Layer]]:
-    """The content of an object that holds layers one behind the other, and the references to them.
+def encode_layers(layers: Sequence[LayerRows], plan: str) -> tuple[bytes, list[Layer]]:
+    """Layers one behind the other, and the references to them; whoever stores the bytes adds key and offset.
 
     Args:
-        key: The object's.
         layers: Those to store.
         plan: The plan's fingerprint.
     """
     content, extents = joined([encode_state(each.rows, plan) for each in layers])
     return content, [
-        Layer(key, place.offset, place.length, place.checksum, each.rows.height, each.range)
+        Layer("", place.offset, place.length, place.checksum, each.rows.height, each.range)
         for each, place in zip(layers, extents, strict=True)
     ]
 

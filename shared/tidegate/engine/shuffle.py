@@ -1,11 +1,12 @@
-"""The shuffle: one object per map task, read in ranges by the reduce tasks.
+"""The shuffle: one object per map task at most, read in ranges by the reduce tasks.
 
 A map task writes its combined rows sorted by key group, one Arrow IPC piece for each reduce task, one
 behind the other in one object: M puts and at most M times R ranged gets (Starling, SIGMOD 2020, section
-3.2). The offsets travel in the task's result and not in a footer, so an empty piece costs no request.
+3.2). The offsets travel in the task's result and not in a footer, so an empty piece costs no request. A small
+shuffle lies in the results themselves, which a reduce task reads anyway.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import polars as pl
 
@@ -30,14 +31,27 @@ def cut(partials: pl.DataFrame, ranges: Sequence[KeyRange]) -> tuple[bytes, list
     ]
 
 
-def fetch(objects: Objects, sources: Iterable[tuple[str, Piece]]) -> list[pl.DataFrame]:
-    """The frames of pieces, each given with the key of its shuffle object.
+def fetch(
+    objects: Objects, sources: Iterable[tuple[str, Piece]], at_hand: Mapping[str, bytes] | None = None
+) -> list[pl.DataFrame]:
+    """The frames of pieces, each given with the key of its object.
+
+    Pieces of one object are got together, and those of all objects at the same time.
+
+    Args:
+        objects: Where they lie.
+        sources: The pieces with their keys.
+        at_hand: Objects that were read already, by their keys, as far as pieces lie in them.
 
     Raises:
         CorruptObject: A piece is not what was written.
     """
-    frames = []
-    for key, piece in sources:
-        (data,) = objects.get_ranges(key, [(piece.offset, piece.length)])
-        frames.append(decode_piece(piece.verify(key, data), key))
-    return frames
+    pieces, read = list(sources), at_hand or {}
+    ranges: dict[str, list[tuple[int, int]]] = {}
+    for key, piece in pieces:
+        ranges.setdefault(key, []).append((piece.offset, piece.length))
+    missing = [(key, wanted) for key, wanted in ranges.items() if key not in read]
+    parts = dict(zip((key for key, _ in missing), map(iter, objects.get_many(missing)), strict=True))
+    for key in ranges.keys() & read.keys():
+        parts[key] = iter([read[key][offset : offset + length] for offset, length in ranges[key]])
+    return [decode_piece(piece.verify(key, next(parts[key])), key) for key, piece in pieces]

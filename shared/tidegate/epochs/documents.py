@@ -14,13 +14,19 @@ from tidegate.errors import CorruptObject
 
 VERSION = 1
 
+_LENGTH = 8
+_MAGIC = b"tidegate"
+"""What an object ends with that holds more than a document; no document ends with it."""
+
 Body = dict[str, Any]
 
 
 def encode(kind: str, body: Body) -> bytes:
     """A document; the same body always gives the same bytes."""
     text = _canonical(body)
-    return _canonical({"kind": kind, "version": VERSION, "checksum": _checksum(text), "body": body})
+    rest = _canonical({"checksum": _checksum(text), "kind": kind, "version": VERSION})
+    # The keys are sorted, and this is the first.
+    return b'{"body":' + text + b"," + rest[1:]
 
 
 def decode(kind: str, key: str, data: bytes) -> Body:
@@ -37,7 +43,8 @@ def decode(kind: str, key: str, data: bytes) -> Body:
     try:
         document = json.loads(data)
         found, version, body = document["kind"], document["version"], document["body"]
-        intact = document["checksum"] == _checksum(_canonical(body)) and encode(kind, body) == data
+        # There is one way to write a body, and its checksum is part of it.
+        intact = encode(kind, body) == data
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CorruptObject(f"{key}: not a document of Tidegate; restore it from a backup") from None
     if found != kind or version != VERSION:
@@ -47,6 +54,27 @@ def decode(kind: str, key: str, data: bytes) -> Body:
     if not isinstance(body, dict):
         raise CorruptObject(f"{key}: its body is no object")
     return body
+
+
+def enclose(document: bytes, attached: bytes) -> bytes:
+    """An object that holds a document and what is attached to it; nothing attached leaves the document.
+
+    What is attached comes first, so that it has its place before the document is made that tells it, and
+    parts of it are read like those of any object. Where the document begins is told at the end, as in
+    Parquet.
+    """
+    if not attached:
+        return document
+    return b"".join((attached, document, len(document).to_bytes(_LENGTH, "big"), _MAGIC))
+
+
+def disclose(data: bytes) -> tuple[bytes, bytes]:
+    """The document of an object, and what is attached to it; neither of them is checked."""
+    if not data.endswith(_MAGIC):
+        return data, b""
+    end = len(data) - len(_MAGIC) - _LENGTH
+    start = end - int.from_bytes(data[end : end + _LENGTH], "big") if end >= 0 else -1
+    return (data[start:end], data[:start]) if start >= 0 else (data, b"")
 
 
 @contextmanager

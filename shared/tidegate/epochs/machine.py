@@ -41,7 +41,7 @@ from tidegate.epochs.layout import Limits, lay_out, take_waiting
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.reduce_stage import map_tasks, reduce_stage, results_of
-from tidegate.epochs.result import Task, TaskResult, result_key, tasks_of
+from tidegate.epochs.result import Task, TaskResult, read_results, result_key, tasks_of
 from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
 from tidegate.frontier import UnionFrontier, first_frontier
 from tidegate.limits import KEY_GROUPS
@@ -202,7 +202,7 @@ class Coordinator:
         if not record.layout.shuffles:
             return ()
         previous = read_manifest(self._objects, record.previous)
-        return reduce_stage(stage, record, self._outline.rules, previous, self._result).tasks
+        return reduce_stage(stage, record, self._outline.rules, previous, self._results).tasks
 
     def tasks_behind(self, epoch: int, stage: int) -> Sequence[Task]:
         """The tasks with work of a reduce stage of the next epoch, whose record was frozen."""
@@ -232,7 +232,7 @@ class Coordinator:
         if committed is not None and head.epoch >= record.epoch:
             # The epoch's own manifest may be swept by now.
             return committed
-        results = results_of(record, self._outline.rules, committed, self._result)
+        results = results_of(record, self._outline.rules, committed, self._results)
         manifest = build_manifest(record, self._outline.rules, committed, results)
         before = committed.costs if committed else Costs()
         manifest = replace(manifest, costs=epoch_costs(record, results, self.meter.spent(), before))
@@ -344,9 +344,8 @@ class Coordinator:
             return self._settled(self._head())
         return settled
 
-    def _result(self, task: Task) -> TaskResult:
-        key = result_key(self._outline.pipeline, task)
-        return TaskResult.decode(key, self._objects.get(key))
+    def _results(self, tasks: Sequence[Task]) -> list[TaskResult]:
+        return read_results(self._objects, [result_key(self._outline.pipeline, each) for each in tasks])
 
     def _manifest(self, head: Head) -> Manifest | None:
         return read_manifest(self._objects, head.manifest)

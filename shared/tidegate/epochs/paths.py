@@ -3,7 +3,7 @@
 Of the store of state, below the pipeline's name:
 
     epochs/<n>/record.json                      the epoch record      create-only
-    epochs/<n>/results/<stage>-<task>.json      a task's result       create-only
+    epochs/<n>/results/<stage>-<task>.json      a task's result       create-only, with small data before it
     epochs/<n>/manifest.json                    the manifest          create-only
     history/<n>.json                            a swept epoch's record create-only
     data/<n>/<stage>-<task>-<attempt>-<what>    what tasks write      unique for each attempt
@@ -108,9 +108,9 @@ def is_document(key: str) -> bool:
     return key.split("/")[1:2] == ["epochs"]
 
 
-def is_layers(key: str) -> bool:
-    """Whether an object below one of those folders holds layers of state."""
-    return key.endswith(".layers")
+def may_hold_layers(key: str) -> bool:
+    """Whether an object below one of those folders may hold layers of state."""
+    return key.endswith(".layers") or "/results/" in key
 
 
 def _epoch(pipeline: str, epoch: int) -> str:

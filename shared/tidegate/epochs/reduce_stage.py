@@ -24,8 +24,8 @@ from tidegate.frontier import WatermarkRule
 from tidegate.outline import stage_name
 from tidegate.references import KeyRange
 
-Read = Callable[[Task], TaskResult]
-"""Finds the result of a task, which has one."""
+Read = Callable[[Sequence[Task]], list[TaskResult]]
+"""Finds the results of tasks, each of which has one."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +77,13 @@ def results_of(
         ObjectNotFound: One of them has no result yet.
     """
     if record.layout.small:
-        return [read(task) for task in tasks_of(record.epoch, "epoch", 1)]
+        return read(tasks_of(record.epoch, "epoch", 1))
     results: list[TaskResult] = []
     last = map_tasks(record)
     for stage in _stages(record, rules, previous, read):
         results += stage.before
         last = stage.tasks
-    return results + [read(task) for task in last]
+    return results + read(last)
 
 
 def map_tasks(record: EpochRecord) -> tuple[Task, ...]:
@@ -97,7 +97,7 @@ def _stages(
     """All reduce stages, one behind the other."""
     tasks, passed = map_tasks(record), 0
     for number in range(1, record.layout.shuffles + 1):
-        before = [read(task) for task in tasks]
+        before = read(tasks)
         if number == 1:
             passed = frontier_after(record, rules, [each.stated for each in before]).watermark
         else:

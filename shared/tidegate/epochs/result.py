@@ -5,8 +5,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tidegate.epochs import documents, paths
+from tidegate.errors import CorruptObject
 from tidegate.frontier import SOURCE
-from tidegate.references import KeyRange, Layer, ObjectRef, Piece, Segment
+from tidegate.references import KeyRange, Layer, ObjectRef, Piece, Segment, checksum
+from tidegate.stores.ports import Objects
 from tidegate.timestamps import MAX, MIN
 
 KIND = "task-result"
@@ -28,7 +30,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Published:
-    """An output object: its final name, and the object with the same bytes that it is made from."""
+    """An output object: its final name, and where the same bytes lie that it is made from."""
 
     name: str
     staged: ObjectRef
@@ -42,7 +44,7 @@ class TaskResult:
         attempt: Whose result it is.
         watermark: What a map task's elements give, before a backlog holds it back; None without elements,
             and where several sources are united: `marks` has it then, for each of them.
-        shuffle: Key of the shuffle object, empty if there is none.
+        shuffle: Key of the object with its pieces, empty if there is none.
         pieces: Its pieces.
         segments: The task's new state.
         unchanged: Whether the state of the task's range stays as it was, so that `segments` does not count.
@@ -54,6 +56,8 @@ class TaskResult:
         unread: The numbers of the inputs of which it was to read a part, and could not.
         costs: What was measured of its costs up to the moment when it was written (see `costs`).
         size: Bytes of the object that it was read from.
+        attached: What lies in that object before the document: segments, pieces and outputs that are named
+            with the result's own key.
     """
 
     stage: str
@@ -72,6 +76,7 @@ class TaskResult:
     unread: tuple[int, ...] = ()
     costs: dict[str, int] = field(default_factory=dict)
     size: int = field(default=0, compare=False)
+    attached: bytes = field(default=b"", compare=False, repr=False)
 
     @property
     def stated(self) -> dict[str, int]:
@@ -79,7 +84,7 @@ class TaskResult:
         return self.marks if self.watermark is None else {SOURCE: self.watermark, **self.marks}
 
     def encode(self) -> bytes:
-        """The result as a document."""
+        """The result as an object: a document, and before it what is attached."""
         body: dict[str, Any] = {
             "stage": self.stage,
             "task": self.task,
@@ -98,17 +103,23 @@ class TaskResult:
         }
         if self.unread:
             body["unread"] = list(self.unread)
-        return documents.encode(KIND, body)
+        if self.attached:
+            body["attached"] = checksum(self.attached)
+        return documents.enclose(documents.encode(KIND, body), self.attached)
 
     @classmethod
     def decode(cls, key: str, data: bytes) -> "TaskResult":
-        """The result of a document.
+        """The result of an object.
 
         Raises:
             CorruptObject: It is damaged, no task result, or that of another task, epoch or pipeline.
         """
         with documents.shaped(KIND, key):
-            result = replace(cls._of(documents.decode(KIND, key, data)), size=len(data))
+            document, attached = documents.disclose(data)
+            body = documents.decode(KIND, key, document)
+            if body.get("attached", "") != (checksum(attached) if attached else ""):
+                raise CorruptObject(f"{key}: what is attached is damaged; restore it from a backup")
+            result = replace(cls._of(body), size=len(data), attached=attached)
             if result.pipeline:
                 own = result_key(result.pipeline, Task(result.epoch, result.stage, result.task))
                 documents.check_place(KIND, key, own)
@@ -138,6 +149,17 @@ class TaskResult:
 def result_key(pipeline: str, task: Task) -> str:
     """The key of a task's result."""
     return paths.result(pipeline, task.epoch, task.stage, task.number)
+
+
+def read_results(objects: Objects, keys: Sequence[str]) -> list[TaskResult]:
+    """The results with these keys.
+
+    Raises:
+        ObjectNotFound: One of the tasks has no result yet.
+        CorruptObject: One of them is damaged, or that of another task.
+    """
+    found = objects.get_many([(key, None) for key in keys])
+    return [TaskResult.decode(key, data) for key, (data,) in zip(keys, found, strict=True)]
 
 
 def segment_body(segment: Segment) -> dict[str, Any]:

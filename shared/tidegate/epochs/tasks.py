@@ -6,7 +6,7 @@ after the claim, and from the bytes that the winner staged.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
@@ -14,14 +14,14 @@ import polars as pl
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.emission import Times
 from tidegate.engine.input_slice import InputSlice
-from tidegate.engine.layers import LayerRows, encode_layers
 from tidegate.engine.map_task import MapOutput, map_epoch
 from tidegate.engine.reduce_task import reduce_epoch
 from tidegate.engine.regroup import regroup
 from tidegate.engine.segments import Standing
-from tidegate.engine.shuffle import cut, fetch
+from tidegate.engine.shuffle import fetch
 from tidegate.epochs import paths
 from tidegate.epochs.costs import UNMETERED, Meter
+from tidegate.epochs.draft import Draft
 from tidegate.epochs.layout import Split
 from tidegate.epochs.manifest import (
     Manifest,
@@ -32,23 +32,29 @@ from tidegate.epochs.manifest import (
 )
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.reduce_stage import reduce_stage
-from tidegate.epochs.result import Published, Task, TaskResult, result_key
+from tidegate.epochs.result import Task, TaskResult, read_results, result_key
 from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.frontier import SOURCE
+from tidegate.limits import ATTACHED_BYTES
+from tidegate.outline import stage_name
 from tidegate.plan import Plan
-from tidegate.references import KeyRange, Layer, ObjectRef, Piece, Segment
-from tidegate.sinks.late import KIND
+from tidegate.references import KeyRange, Segment
 from tidegate.stores.ports import Objects
 from tidegate.timestamps import MIN
 
 
 @dataclass(frozen=True)
 class TaskStores:
-    """The stores that a task works on."""
+    """The stores that a task works on.
+
+    Attributes:
+        attached: Bytes that are stored in the results of a stage, all of them together, at most.
+    """
 
     input: Objects
     state: Objects
     output: Objects
+    attached: int = ATTACHED_BYTES
 
 
 def run_task(
@@ -70,9 +76,10 @@ def run_task(
     key = result_key(plan.name, task)
     record = _record(plan, stores, task)
     try:
-        return _publish(stores, TaskResult.decode(key, stores.state.get(key)), {})
+        return _publish(stores, key, TaskResult.decode(key, stores.state.get(key)), {})
     except ObjectNotFound:
-        work = _Attempt(plan, stores, task, attempt, record, read_manifest(stores.state, record.previous))
+        draft = Draft(plan, stores.state, record, task, attempt, stores.attached // _beside(record, task))
+        work = _Attempt(plan, stores, task, record, read_manifest(stores.state, record.previous), draft)
     stages = [stage.name for stage in plan.stages]
     if task.stage == "epoch":
         result = work.epoch()
@@ -84,7 +91,7 @@ def run_task(
     if not stores.state.put_if_absent(key, result.encode()):
         # Somebody else's, or this very one after a write whose outcome was unknown: the stored one counts.
         result = TaskResult.decode(key, stores.state.get(key))
-    return _publish(stores, result, work.staged if result.attempt == attempt else {})
+    return _publish(stores, key, result, draft.staged)
 
 
 def _record(plan: Plan, stores: TaskStores, task: Task) -> EpochRecord:
@@ -95,12 +102,30 @@ def _record(plan: Plan, stores: TaskStores, task: Task) -> EpochRecord:
     return record
 
 
-def _publish(stores: TaskStores, result: TaskResult, at_hand: dict[str, bytes]) -> TaskResult:
-    """Puts the winner's outputs under their final names, if they are not there yet."""
+def _beside(record: EpochRecord, task: Task) -> int:
+    """How many tasks the task's stage has."""
+    if task.stage == "epoch":
+        return 1
+    return len(record.layout.slices if task.stage == stage_name(0) else record.layout.ranges)
+
+
+def _publish(stores: TaskStores, key: str, result: TaskResult, own: Mapping[str, bytes]) -> TaskResult:
+    """Puts the winner's outputs under their final names, if they are not there yet.
+
+    Args:
+        stores: Where they are staged, and where they go.
+        key: The result's.
+        result: The winner's.
+        own: The objects that this attempt staged, by their keys, whether or not it is the winner.
+    """
+    at_hand = {**own, key: result.attached}
     for output in result.outputs:
-        data = at_hand.get(output.staged.key)
-        if data is None:
-            data = output.staged.verify(stores.state.get(output.staged.key))
+        staged = output.staged
+        if staged.key in at_hand:
+            data = at_hand[staged.key][staged.offset : staged.offset + staged.size]
+        else:
+            (data,) = stores.state.get_ranges(staged.key, [(staged.offset, staged.size)])
+        staged.verify(data)
         if not stores.output.put_if_absent(output.name, data) and stores.output.get(output.name) != data:
             raise TidegateError(
                 f"{output.name} exists already and holds something else: the output folder was written by "
@@ -133,21 +158,20 @@ class _Attempt:
     plan: Plan
     stores: TaskStores
     task: Task
-    name: str
     record: EpochRecord
     previous: Manifest | None
-    staged: dict[str, bytes] = field(default_factory=dict)
+    draft: Draft
 
     def map(self) -> TaskResult:
         """Reads and combines one slice of the input; shuffles, or writes the sink's rows."""
         splits = self.record.layout.slices[self.task.number]
         mapped = self._read(splits)
-        shuffle, pieces = self._shuffled(mapped.partials)
-        return self._result(
+        shuffle, pieces = self.draft.shuffled(mapped.partials)
+        return self.draft.result(
             counters=mapped.counters,
             shuffle=shuffle,
             pieces=pieces,
-            outputs=self._outputs(mapped.rows, mapped.dead, {0: mapped.late}),
+            outputs=self.draft.outputs(mapped.rows, mapped.dead, {0: mapped.late}),
             unread=tuple(splits[number].input for number in mapped.unread),
             **self._stated(mapped),
         )
@@ -158,25 +182,26 @@ class _Attempt:
         Args:
             number: The stage's, from 1.
         """
-        wanted = self._ranges()[self.task.number]
-        stage = reduce_stage(number, self.record, self.plan.rules, self.previous, self._result_of)
+        wanted = self.draft.ranges[self.task.number]
+        stage = reduce_stage(number, self.record, self.plan.rules, self.previous, self._results)
         if self.task not in stage.tasks:
-            return self._result(counters={}, unchanged=True)
+            return self.draft.result(counters={}, unchanged=True)
         sources = [
             (each.shuffle, piece)
             for each in stage.before
             for piece in each.pieces
             if piece.task == self.task.number
         ]
+        at_hand = {self._key_of(each): each.attached for each in stage.before}
         times = self._times(number, stage.passed)
-        done = self._reduced(number, wanted, fetch(self.stores.state, sources), times)
-        shuffle, pieces = self._shuffled(done.partials)
-        return self._result(
+        done = self._reduced(number, wanted, fetch(self.stores.state, sources, at_hand), times)
+        shuffle, pieces = self.draft.shuffled(done.partials)
+        return self.draft.result(
             counters=done.counters,
             segments=done.segments,
             shuffle=shuffle,
             pieces=pieces,
-            outputs=self._outputs(done.rows, done.dead, {number: done.late}),
+            outputs=self.draft.outputs(done.rows, done.dead, {number: done.late}),
         )
 
     def epoch(self) -> TaskResult:
@@ -186,10 +211,10 @@ class _Attempt:
         counters, dead, rows = mapped.counters, mapped.dead, mapped.rows
         late = {0: mapped.late}
         segments: tuple[Segment, ...] = ()
-        partials, passed = mapped.partials, self._frontier([self._result(counters={}, **stated)])
+        partials, passed = mapped.partials, self._frontier([self.draft.result(counters={}, **stated)])
         changed = False
         for number in range(1, len(self.plan.stages)):
-            (wanted,) = self._ranges()
+            (wanted,) = self.draft.ranges
             times = self._times(number, passed)
             left = self._old_segments(number, wanted)
             if (partials is not None and partials.height) or self._is_due(number, wanted, times):
@@ -204,11 +229,11 @@ class _Attempt:
             segments += left
             if number + 1 < len(self.plan.stages):
                 passed = self._behind(number + 1, passed, left)
-        return self._result(
+        return self.draft.result(
             counters=counters,
             segments=segments if changed else (),
             unchanged=not changed,
-            outputs=self._outputs(rows, dead, late),
+            outputs=self.draft.outputs(rows, dead, late),
             **stated,
         )
 
@@ -222,7 +247,7 @@ class _Attempt:
         standing = Standing(self._old_segments(number, wanted), stage.reduce, partials, times)
         state = standing.read(self.stores.state)
         reduced = reduce_epoch(stage, stage.reduce, state, partials, times)
-        segments = standing.after(reduced, wanted, number, lambda frames: self._layers(number, frames))
+        segments = standing.after(reduced, wanted, number, lambda frames: self.draft.layers(number, frames))
         if stage.combine is None:
             return _Reduced(segments, reduced.rows, None, b"", reduced.counters, reduced.dead)
         before = watermark_before(self.previous, number + 1)
@@ -232,13 +257,6 @@ class _Attempt:
         # What the pipeline gives is counted, and not the panes on their way.
         counters = {name: n for name, n in reduced.counters.items() if not name.startswith("panes_")}
         return _Reduced(segments, None, again.partials, again.late, _add(counters, again.counters), dead)
-
-    def _shuffled(self, partials: pl.DataFrame | None) -> tuple[str, tuple[Piece, ...]]:
-        """Stores what a task combined for the next stage: the object's key and its pieces."""
-        if partials is None:
-            return "", ()
-        data, cuts = cut(partials, self._ranges())
-        return (self._put("shuffle.arrow", data).key, tuple(cuts)) if cuts else ("", ())
 
     def _read(self, splits: Sequence[Split]) -> MapOutput:
         inputs = [(self.record.inputs[each.input].object, each) for each in splits]
@@ -278,9 +296,6 @@ class _Attempt:
         behind = None if number + 1 == len(self.plan.stages) else self._before(number + 1)
         return Times(before, passed, self.record.now, behind)
 
-    def _ranges(self) -> list[KeyRange]:
-        return [KeyRange(low, high) for low, high in self.record.layout.ranges]
-
     def _old_segments(self, number: int, wanted: KeyRange) -> tuple[Segment, ...]:
         """The segments of a stage before the epoch, as far as they lie in a range."""
         before = self.previous.segments if self.previous else ()
@@ -290,67 +305,12 @@ class _Attempt:
     def _is_due(self, number: int, wanted: KeyRange, times: Times) -> bool:
         return any(each.is_due(times.after, times.now) for each in self._old_segments(number, wanted))
 
-    def _layers(self, number: int, frames: Sequence[LayerRows]) -> list[Layer]:
-        """Stores layers of a stage's state, all of them in one object."""
-        what = "state.layers" if number == 1 else f"state-{number}.layers"
-        key = self._key(what)
-        data, layers = encode_layers(key, frames, self.record.fingerprint)
-        self.stores.state.put(key, data)
-        return layers
+    def _results(self, tasks: Sequence[Task]) -> list[TaskResult]:
+        """The results of tasks of a stage before."""
+        return read_results(self.stores.state, [result_key(self.plan.name, each) for each in tasks])
 
-    def _outputs(
-        self, rows: pl.DataFrame | None, dead: DeadLetters, late: Mapping[int, bytes]
-    ) -> tuple[Published, ...]:
-        """What the task publishes.
-
-        Args:
-            rows: For the sink.
-            dead: Dead letters.
-            late: What was late for the grouping behind a stage, by the number of the stage.
-        """
-        outputs = []
-        if rows is not None and rows.height:
-            sink = self.plan.sink
-            staged = self._put(f"output.{sink.kind}", sink.encode(rows), keep=True)
-            name = paths.output(sink.prefix, self.record.epoch, self.task.number, sink.kind)
-            outputs.append(Published(name, staged))
-        for number, lines in late.items():
-            combine = self.plan.stages[number].combine
-            if lines and combine and combine.late:
-                staged = self._put(f"late-{number}.{KIND}", lines, keep=True)
-                name = paths.output(combine.late.prefix, self.record.epoch, self.task.number, KIND)
-                outputs.append(Published(name, staged))
-        if len(dead):
-            staged = self._put("dead-letters.json", dead.encode(), keep=True)
-            name = paths.dead_letters(self.plan.name, self.record.epoch, self.task.stage, self.task.number)
-            outputs.append(Published(name, staged))
-        return tuple(outputs)
-
-    def _put(self, what: str, data: bytes, *, keep: bool = False) -> ObjectRef:
-        key = self._key(what)
-        self.stores.state.put(key, data)
-        if keep:
-            self.staged[key] = data
-        return ObjectRef.of(key, data)
-
-    def _key(self, what: str) -> str:
-        task = self.task
-        return paths.data(self.plan.name, task.epoch, task.stage, task.number, self.name, what)
-
-    def _result_of(self, task: Task) -> TaskResult:
-        """The result of a task of a stage before."""
-        key = result_key(self.plan.name, task)
-        return TaskResult.decode(key, self.stores.state.get(key))
-
-    def _result(self, **fields: object) -> TaskResult:
-        return TaskResult(
-            pipeline=self.plan.name,
-            epoch=self.task.epoch,
-            stage=self.task.stage,
-            task=self.task.number,
-            attempt=self.name,
-            **fields,  # type: ignore[arg-type]
-        )
+    def _key_of(self, result: TaskResult) -> str:
+        return result_key(self.plan.name, Task(self.task.epoch, result.stage, result.task))
 
 
 def _add(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:

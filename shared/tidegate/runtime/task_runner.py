@@ -72,7 +72,7 @@ def _metered(input_: S3Objects, state: S3Objects, output: S3Objects, memory: int
     """The stores, the state with the layers that this function read or wrote while it was warm."""
     meter = Meter(memory=memory)
     stores = meter.stores(TaskStores(input_, state, output))
-    kept = CachedObjects(stores.state, Path(gettempdir()), CACHE_BYTES, paths.is_layers)
+    kept = CachedObjects(stores.state, Path(gettempdir()), CACHE_BYTES, paths.may_hold_layers)
     return meter, replace(stores, state=kept)
 
 

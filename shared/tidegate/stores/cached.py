@@ -7,10 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
-from tidegate.stores.ports import ObjectInfo, Objects
+from tidegate.stores.ports import ObjectInfo, Objects, Range, Wanted
 
 _CHECKSUM = 16
 """Bytes of the checksum before those of a file."""
+
+Part = tuple[str, int, int]
+"""What is kept: bytes of the object with this key, from an offset on, so many."""
 
 
 class CachedObjects:
@@ -31,25 +34,40 @@ class CachedObjects:
         self._folder = Path(mkdtemp(prefix="tidegate-cache-", dir=folder))
         self._size = size
         self._keeps = keeps
-        self._kept: OrderedDict[tuple[str, int, int], int] = OrderedDict()
+        self._kept: OrderedDict[Part, int] = OrderedDict()
+        self._of_key: dict[str, dict[Part, None]] = {}
+        self._held = 0
 
     def get(self, key: str, version: str | None = None) -> bytes:
         """See `Objects.get`."""
         return self._objects.get(key, version)
 
-    def get_ranges(
-        self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
-    ) -> list[bytes]:
+    def get_ranges(self, key: str, ranges: Sequence[Range], version: str | None = None) -> list[bytes]:
         """See `Objects.get_ranges`."""
-        if version is not None or not self._keeps(key):
+        if version is not None:
             return self._objects.get_ranges(key, ranges, version)
-        found = {each: self._find(key, each) for each in ranges}
-        missing = [each for each, data in found.items() if data is None]
-        if missing:
-            for each, data in zip(missing, self._objects.get_ranges(key, missing), strict=True):
-                self._keep((key, *each), data)
-                found[each] = data
-        return [data for data in map(found.get, ranges) if data is not None]
+        (parts,) = self.get_many([(key, ranges)])
+        return parts
+
+    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
+        """See `Objects.get_many`; the store is asked once, for all that is missing."""
+        found = [self._find(key, ranges or ()) for key, ranges in wanted]
+        asked: list[Wanted] = [
+            (key, None if ranges is None else [each for each in dict.fromkeys(ranges) if each not in parts])
+            for (key, ranges), parts in zip(wanted, found, strict=True)
+        ]
+        answers = iter(self._objects.get_many([each for each in asked if each[1] != []]))
+        answer: list[list[bytes]] = []
+        for (key, ranges), parts, (_, missing) in zip(wanted, found, asked, strict=True):
+            if ranges is None or missing is None:
+                answer.append(next(answers))
+                continue
+            for each, data in zip(missing, next(answers) if missing else (), strict=True):
+                parts[each] = data
+                if self._keeps(key):
+                    self._keep((key, *each), data)
+            answer.append([parts[each] for each in ranges])
+        return answer
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""
@@ -59,7 +77,10 @@ class CachedObjects:
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """See `Objects.put_if_absent`."""
-        return self._objects.put_if_absent(key, data)
+        created = self._objects.put_if_absent(key, data)
+        if created and self._keeps(key):
+            self._keep((key, 0, len(data)), data)
+        return created
 
     def list(self, folder: str) -> Iterable[ObjectInfo]:
         """See `Objects.list`."""
@@ -69,17 +90,18 @@ class CachedObjects:
         """See `Objects.delete`."""
         self._objects.delete(keys)
 
-    def _find(self, key: str, wanted: tuple[int, int]) -> bytes | None:
-        offset, length = wanted
-        for part in [part for part in self._kept if part[0] == key]:
+    def _find(self, key: str, wanted: Sequence[Range]) -> dict[Range, bytes]:
+        """Those of the wanted parts that lie in what is kept."""
+        found: dict[Range, bytes] = {}
+        for part in tuple(self._of_key.get(key, ())):
             _, start, size = part
-            if start <= offset and offset + length <= start + size:
-                data = self._load(part)
-                if data is not None:
-                    return data[offset - start : offset - start + length]
-        return None
+            inside = [each for each in wanted if start <= each[0] and each[0] + each[1] <= start + size]
+            data = self._load(part) if inside else None
+            if data is not None:
+                found |= {(at, length): data[at - start : at - start + length] for at, length in inside}
+        return found
 
-    def _load(self, part: tuple[str, int, int]) -> bytes | None:
+    def _load(self, part: Part) -> bytes | None:
         try:
             stored = self._path(part).read_bytes()
         except OSError:
@@ -91,10 +113,10 @@ class CachedObjects:
         self._kept.move_to_end(part)
         return data
 
-    def _keep(self, part: tuple[str, int, int], data: bytes) -> None:
+    def _keep(self, part: Part, data: bytes) -> None:
         if len(data) > self._size or part in self._kept:
             return
-        while sum(self._kept.values()) + len(data) > self._size:
+        while self._held + len(data) > self._size:
             self._drop(next(iter(self._kept)))
         try:
             self._path(part).write_bytes(_checksum(data) + data)
@@ -103,13 +125,18 @@ class CachedObjects:
             self._path(part).unlink(missing_ok=True)
             return
         self._kept[part] = len(data)
+        self._of_key.setdefault(part[0], {})[part] = None
+        self._held += len(data)
 
-    def _drop(self, part: tuple[str, int, int]) -> None:
-        self._kept.pop(part, None)
+    def _drop(self, part: Part) -> None:
+        self._held -= self._kept.pop(part)
+        del self._of_key[part[0]][part]
+        if not self._of_key[part[0]]:
+            del self._of_key[part[0]]
         with suppress(OSError):
             self._path(part).unlink(missing_ok=True)
 
-    def _path(self, part: tuple[str, int, int]) -> Path:
+    def _path(self, part: Part) -> Path:
         return self._folder / _checksum(repr(part).encode()).hex()
 
 

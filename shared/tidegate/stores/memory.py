@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from threading import RLock
 
 from tidegate.errors import ObjectNotFound
-from tidegate.stores.ports import ObjectInfo, Put, Row, Write
+from tidegate.stores.ports import ObjectInfo, Put, Range, Row, Wanted, Write, in_turn
 from tidegate.stores.rows import changed, check_expected
 
 
@@ -26,12 +26,14 @@ class MemoryObjects:
             )
         return data
 
-    def get_ranges(
-        self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
-    ) -> list[bytes]:
+    def get_ranges(self, key: str, ranges: Sequence[Range], version: str | None = None) -> list[bytes]:
         """See `Objects.get_ranges`."""
         data = self.get(key, version)
         return [data[offset : offset + length] for offset, length in ranges]
+
+    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
+        """See `Objects.get_many`."""
+        return in_turn(self, wanted)
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""

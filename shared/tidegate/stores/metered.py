@@ -6,7 +6,7 @@ one that finds nothing, or whose condition fails, counts like any other.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from tidegate.stores.ports import Add, Delete, ObjectInfo, Objects, Row, Table, Write
+from tidegate.stores.ports import Add, Delete, ObjectInfo, Objects, Row, Table, Wanted, Write
 
 Count = Callable[[str, int], None]
 """Adds to the number under a name, which is `<store>.<what>`, such as `state.get` and `state.bytes_read`."""
@@ -60,6 +60,15 @@ class MeteredObjects:
         parts = self._objects.get_ranges(key, ranges, version)
         self._add("bytes_read", sum(length for _, length in spans))
         return parts
+
+    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
+        """See `Objects.get_many`; each object counts as if it were asked for alone."""
+        spans = [None if ranges is None else _coalesced(ranges) for _, ranges in wanted]
+        self._add("get", sum(1 if each is None else len(each) for each in spans))
+        found = self._objects.get_many(wanted)
+        for parts, each in zip(found, spans, strict=True):
+            self._add("bytes_read", sum(map(len, parts) if each is None else (length for _, length in each)))
+        return found
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""

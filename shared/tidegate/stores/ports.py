@@ -11,6 +11,12 @@ from typing import Protocol
 Value = str | int
 Row = Mapping[str, Value]
 
+Range = tuple[int, int]
+"""A part of an object: its offset and its length."""
+
+Wanted = tuple[str, Sequence[Range] | None]
+"""What is read of an object: its key and the parts, or None for the whole of it."""
+
 
 @dataclass(frozen=True)
 class ObjectInfo:
@@ -44,9 +50,7 @@ class Objects(Protocol):
         """
         ...
 
-    def get_ranges(
-        self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
-    ) -> list[bytes]:
+    def get_ranges(self, key: str, ranges: Sequence[Range], version: str | None = None) -> list[bytes]:
         """Parts of an object, each given as offset and length (at least 1).
 
         Args:
@@ -56,6 +60,24 @@ class Objects(Protocol):
 
         Raises:
             ObjectNotFound: There is none, or not in this version any more.
+        """
+        ...
+
+    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
+        """Parts of many objects, or the whole of them; where the store is far away, many at a time.
+
+        Args:
+            wanted: What is read of each; of an object that is read whole the answer is one part.
+
+        Returns:
+            The parts of each, in the order in which they are wanted.
+
+        Raises:
+            ObjectNotFound: One of them is not there.
+
+        Example:
+            >>> objects.get_many([("a", None), ("b", [(0, 4), (8, 2)])])
+            [[b'all of a'], [b'four', b'of']]
         """
         ...
 
@@ -79,6 +101,13 @@ class Objects(Protocol):
     def delete(self, keys: Sequence[str]) -> None:
         """Removes objects; one that is not there is no error."""
         ...
+
+
+def in_turn(objects: Objects, wanted: Sequence[Wanted]) -> list[list[bytes]]:
+    """What `Objects.get_many` answers, with one call of the store after the other."""
+    return [
+        [objects.get(key)] if ranges is None else objects.get_ranges(key, ranges) for key, ranges in wanted
+    ]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from tidegate.stores.ports import ObjectInfo, Objects
+from tidegate.stores.ports import ObjectInfo, Objects, Wanted
 
 
 class RememberedObjects:
@@ -41,7 +41,26 @@ class RememberedObjects:
         self, key: str, ranges: Sequence[tuple[int, int]], version: str | None = None
     ) -> list[bytes]:
         """See `Objects.get_ranges`."""
-        return self._objects.get_ranges(key, ranges, version)
+        if version is not None:
+            return self._objects.get_ranges(key, ranges, version)
+        (parts,) = self.get_many([(key, ranges)])
+        return parts
+
+    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
+        """See `Objects.get_many`; the store is asked once, for all that is missing."""
+        missing = [each for each in wanted if each[0] not in self._remembered]
+        answers = iter(self._objects.get_many(missing))
+        found: list[list[bytes]] = []
+        for key, ranges in wanted:
+            data = self._remembered.get(key)
+            if data is None:
+                found.append(next(answers))
+                continue
+            found.append([data] if ranges is None else [data[at : at + length] for at, length in ranges])
+        for (key, ranges), parts in zip(wanted, found, strict=True):
+            if ranges is None and self._keeps(key):
+                self._remembered[key] = parts[0]
+        return found
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tidegate.errors import ConditionFailed
-from tidegate.stores.ports import Anything, ObjectInfo, Objects, Put, Row, Table, Write
+from tidegate.stores.ports import Anything, ObjectInfo, Objects, Put, Row, Table, Wanted, Write, in_turn
 
 
 class Crash(BaseException):
@@ -81,6 +81,10 @@ class FaultyObjects:
         """See `Objects.get_ranges`."""
         self._reaches("get_ranges", key)
         return self._objects.get_ranges(key, ranges, version)
+
+    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
+        """See `Objects.get_many`."""
+        return in_turn(self, wanted)
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`; done twice if its outcome stays unknown."""

@@ -7,7 +7,7 @@ from threading import Barrier, Thread
 import pytest
 
 from tidegate.errors import ObjectNotFound
-from tidegate.stores.ports import Objects
+from tidegate.stores.ports import Objects, Wanted
 
 RACERS = 6
 """Threads that do the same at once."""
@@ -147,6 +147,27 @@ class ObjectsConformance:
     def test_get_ranges_of_none(self, objects: Objects) -> None:
         objects.put("folder/a", b"abc")
         assert objects.get_ranges("folder/a", []) == []
+
+    def test_get_many_answers_in_the_order_in_which_it_was_asked(self, objects: Objects) -> None:
+        keys = [f"folder/{number}" for number in range(40)]
+        for key in keys:
+            objects.put(key, f"{key} has a content".encode())
+        wanted: list[Wanted] = [
+            (key, None if number % 3 else [(0, 3), (7, 2)]) for number, key in enumerate(keys)
+        ]
+        wanted += [("folder/0", []), ("folder/0", None), ("folder/0", [(1, 2), (1, 2)])]
+        assert objects.get_many(wanted) == [
+            [objects.get(key)] if ranges is None else objects.get_ranges(key, ranges)
+            for key, ranges in wanted
+        ]
+        assert objects.get_many([]) == []
+
+    def test_get_many_of_which_one_is_missing(self, objects: Objects) -> None:
+        objects.put("folder/a", b"abc")
+        for ranges in (None, [(0, 1)]):
+            wanted: list[Wanted] = [("folder/a", ranges), ("folder/missing", ranges)]
+            with pytest.raises(ObjectNotFound, match="folder/missing"):
+                objects.get_many(wanted)
 
     def test_get_ranges_of_a_missing_object(self, objects: Objects) -> None:
         with pytest.raises(ObjectNotFound, match="folder/missing"):

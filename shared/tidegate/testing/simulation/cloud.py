@@ -57,12 +57,14 @@ class Settings:
         swept_after: How old an object must be before it is swept, microseconds.
         swept_every: How often, at most, old epochs are swept, microseconds.
         epochs_kept: Epochs before the head that are not swept.
+        attached: Bytes that the results of a stage hold themselves, at most.
     """
 
     limits: Sequence[Limits]
     swept_after: int
     swept_every: int
     epochs_kept: int
+    attached: int
 
 
 @dataclass
@@ -260,6 +262,7 @@ class Cloud:
                 SimulatedObjects(self.input, line, versioned=True),
                 SimulatedObjects(self.state, line),
                 SimulatedObjects(self.output, line),
+                self.settings.attached,
             )
         )
         if function in ("map", "reduce"):

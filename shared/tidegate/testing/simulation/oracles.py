@@ -11,13 +11,13 @@ from tidegate.epochs.intake import waiting
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.reduce_stage import results_of
-from tidegate.epochs.result import Task, TaskResult, result_key
+from tidegate.epochs.result import Task, TaskResult, read_results, result_key
 from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.frontier import UnionFrontier
 from tidegate.limits import LEASE
 from tidegate.references import checksum
-from tidegate.stores.ports import ObjectInfo
+from tidegate.stores.ports import ObjectInfo, Wanted, in_turn
 from tidegate.testing.simulation.cloud import Cloud
 from tidegate.testing.simulation.ports import Bucket
 from tidegate.testing.simulation.scheduler import SECOND
@@ -56,6 +56,10 @@ class Archive:
     ) -> list[bytes]:
         """See `Objects.get_ranges`."""
         return [self.get(key, version)[offset : offset + length] for offset, length in ranges]
+
+    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
+        """See `Objects.get_many`."""
+        return in_turn(self, wanted)
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""
@@ -252,13 +256,13 @@ class Watch:
         named = read_manifest(Archive(cloud.state), record.previous)
         if named != previous:
             cloud.universe.violated(f"epoch {record.epoch} was not frozen on top of epoch {record.epoch - 1}")
-        state, output = _without_results(cloud.state), Archive(Bucket("output"))
+        state, output = _without_results(cloud.state, record.epoch), Archive(Bucket("output"))
         stores = TaskStores(Archive(cloud.input), state, output)
 
-        def again(task: Task) -> TaskResult:
-            run_task(cloud.plan, stores, task, "replay")
-            key = result_key(record.pipeline, task)
-            return TaskResult.decode(key, state.get(key))
+        def again(tasks: Sequence[Task]) -> list[TaskResult]:
+            for task in tasks:
+                run_task(cloud.plan, stores, task, "replay")
+            return read_results(state, [result_key(record.pipeline, each) for each in tasks])
 
         results = results_of(record, cloud.plan.rules, previous, again)
         replayed = build_manifest(record, cloud.plan.rules, previous, results)
@@ -275,15 +279,19 @@ class Watch:
         return EpochRecord.decode(key, self.cloud.state.history[key][0].data)
 
 
-def _without_results(bucket: Bucket) -> Archive:
-    kept = {key: all_ for key, all_ in bucket.history.items() if "/results/" not in key}
-    return Archive(replace(bucket, history=kept))
+def _without_results(bucket: Bucket, epoch: int) -> Archive:
+    """A store in which the tasks of an epoch have no results; those of others hold the state before it."""
+
+    def stays(key: str) -> bool:
+        return "/results/" not in key or paths.epoch_of(key) != epoch
+
+    return Archive(replace(bucket, history={key: all_ for key, all_ in bucket.history.items() if stays(key)}))
 
 
 def _content(manifest: Manifest) -> Manifest:
-    """A manifest without its costs and the names that attempts gave their objects; checksums stay."""
+    """A manifest without its costs and the places where attempts stored its state; checksums stay."""
     segments = [
-        replace(each, layers=tuple(replace(layer, key="") for layer in each.layers))
+        replace(each, layers=tuple(replace(layer, key="", offset=0) for layer in each.layers))
         for each in manifest.segments
     ]
     return replace(manifest.without_costs(), segments=tuple(segments))

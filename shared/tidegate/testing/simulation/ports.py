@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from tidegate.errors import ConditionFailed, ObjectNotFound, TidegateError
 from tidegate.stores.memory import MemoryTable
-from tidegate.stores.ports import Add, Anything, Delete, ObjectInfo, Put, Row, Write
+from tidegate.stores.ports import Add, Anything, Delete, ObjectInfo, Put, Row, Wanted, Write, in_turn
 from tidegate.testing.simulation.faults import MINUTE, Chaos
 from tidegate.testing.simulation.scheduler import SECOND, Process, Scheduler
 
@@ -216,6 +216,10 @@ class SimulatedObjects:
             return [data[offset : offset + length] for offset, length in ranges]
 
         return self._call("get_ranges" if version is None else "get_version", key, effect)
+
+    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
+        """See `Objects.get_many`."""
+        return in_turn(self, wanted)
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""
