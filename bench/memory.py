@@ -10,8 +10,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from bench.__main__ import measure
-from bench.events import write_events
+from bench.inputs import write_events
+from bench.process import measure
 
 FOLDER = Path(".bench/memory")
 BLOCK = 500_000
@@ -22,8 +22,8 @@ def write_file(folder: Path, megabytes: int, *, packed: bool) -> None:
     """One file with so much content; a compressed one has a gzip member for each block."""
     block = FOLDER / "block"
     if not block.exists():
-        write_events(block, events=BLOCK, files=1)
-    lines = next(block.iterdir()).read_bytes()
+        write_events(block, number=BLOCK, files=1)
+    lines = next((block / "events").iterdir()).read_bytes()
     content = gzip.compress(lines, 6) if packed else lines
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -44,8 +44,9 @@ def main() -> None:
             write_file(FOLDER / "run/events", megabytes, packed=packed)
             for name in ("out", "out.state"):
                 shutil.rmtree(FOLDER / "run" / name, ignore_errors=True)
-            command = [sys.executable, "-m", "tidegate", "run", "bench/window_sum.py", "--drain"]
-            run = measure([*command, "--input", str(FOLDER / "run"), "--output", str(FOLDER / "run/out")])
+            command = [sys.executable, "-m", "tidegate", "run", "bench.pipelines:sum_json", "--drain"]
+            command += ["--input", str(FOLDER / "run"), "--output", str(FOLDER / "run/out")]
+            run = measure(command, FOLDER)
             first = first or run.peak
             print(
                 f"{megabytes:>9} MB{'gzip' if packed else 'plain':>8}{run.wall:10.2f}{run.cpu:10.2f}"

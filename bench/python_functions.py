@@ -68,7 +68,7 @@ def pipelines() -> dict[str, Callable[[], Any]]:
 def measure(panes: Any, files: list[bytes]) -> tuple[float, int]:
     """CPU seconds of a drained run, and the panes that it gave."""
     import tidegate as tg
-    from tidegate.epochs.record import Limits
+    from tidegate.epochs.layout import Limits
     from tidegate.plan import compile_plan
     from tidegate.testing.memory_runner import MemoryRunner
 

@@ -25,8 +25,8 @@ from bench.pipelines import sum_json
 from bench.process import measure
 from tidegate.engine.segments import Standing
 from tidegate.epochs import draft, tasks
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import Coordinator
-from tidegate.epochs.record import Limits
 from tidegate.pipeline import Pipeline
 from tidegate.plan import compile_plan
 from tidegate.runtime import workers

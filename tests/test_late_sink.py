@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 import tidegate as tg
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.tasks import run_task
 from tidegate.errors import PipelineError
 from tidegate.plan import Plan, compile_plan

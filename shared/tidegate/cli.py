@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 import tidegate
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.sweep import EPOCHS_KEPT
 from tidegate.errors import PipelineError, TidegateError, UsageError
 from tidegate.limits import MAX_BYTES_PER_EPOCH, MAX_FILES_PER_EPOCH

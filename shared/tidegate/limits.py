@@ -6,14 +6,26 @@ KEY_GROUPS = 1_024
 SMALL_EPOCH_BYTES = 8 * 1024 * 1024
 """An epoch of at most this many input bytes runs whole in one function call."""
 
+SMALL_EPOCH_FILES = 500
+"""The same for the number of its inputs: each is a request or more, one after the other."""
+
+SMALL_STATE_BYTES = 64 * 1024 * 1024
+"""The same for the state before it, as it is stored: all of it may be due, and in memory it is larger."""
+
 MAX_BYTES_PER_EPOCH = 1024 * 1024 * 1024
 """Input bytes that one epoch takes at most (one object always fits)."""
 
-MAX_FILES_PER_EPOCH = 1_000
+MAX_FILES_PER_EPOCH = 10_000
 """Input objects that one epoch takes at most."""
 
-MAP_TASK_BYTES = 32 * 1024 * 1024
-"""Input bytes that one map task is given, unless the task limit makes it more."""
+TASK_BYTES = 32 * 1024 * 1024
+"""Bytes that one task is given, unless the task limit makes it more: of input, or of state."""
+
+OPEN_BYTES = 64 * 1024
+"""Bytes that could be read while an input is opened: an input counts no less when tasks share them."""
+
+SPLIT_BYTES = 8 * 1024 * 1024
+"""Bytes that each part of a file has at least, where a file is cut up for several map tasks."""
 
 MAX_TASKS = 40
 """Tasks of one stage at most: the width of an inline Step Functions Map."""

@@ -45,11 +45,13 @@ class SourceOutline:
         kind: The format of its files.
         prefix: The folder of its files.
         watermark: How its watermark follows from what inputs say.
+        splits: Whether several tasks can read one of its files, if it is not compressed.
     """
 
     kind: str
     prefix: str
     watermark: WatermarkRule = field(default_factory=WatermarkRule)
+    splits: bool = False
 
     def takes(self, key: str) -> bool:
         """Whether an object belongs to the source: below its prefix, with a name that fits its format.
@@ -57,6 +59,12 @@ class SourceOutline:
         Hidden names (beginning with `.` or `_`) and names of unfinished files do not.
         """
         return key.startswith(f"{self.prefix}/") and self.fits(key.rsplit("/", maxsplit=1)[-1])
+
+    def may_split(self, key: str) -> bool:
+        """Whether several tasks can read the object."""
+        name = key.lower()
+        is_mark = self.watermark.marked and name.endswith(MARK)
+        return self.splits and not is_mark and not name.endswith(COMPRESSED)
 
     def fits(self, name: str) -> bool:
         """Whether a file's name fits the source's format; a name without any suffix does.
@@ -108,6 +116,13 @@ class Outline:
     def takes(self, key: str) -> bool:
         """Whether an object belongs to one of the sources."""
         return any(each.takes(key) for each in self.sources)
+
+    def may_split(self, key: str) -> bool:
+        """Whether several tasks can read the object, which belongs to one of the sources."""
+        if len(self.sources) == 1:
+            # Its files may also lie in the folder itself that holds the input.
+            return self.sources[0].may_split(key)
+        return any(each.takes(key) and each.may_split(key) for each in self.sources)
 
     def check(self, fingerprint: str, meaning: Sequence[str]) -> None:
         """Refuses what was written or frozen under another plan.
@@ -172,7 +187,8 @@ class Outline:
 def _source(document: dict[str, Any]) -> SourceOutline:
     rule = document.get("watermark", {})
     rule |= {"producers": tuple(rule.get("producers", ()))}
-    return SourceOutline(document["kind"], document["prefix"], WatermarkRule(**rule))
+    splits = document.get("splits", False)
+    return SourceOutline(document["kind"], document["prefix"], WatermarkRule(**rule), splits)
 
 
 _CONTEXT = 3

@@ -15,7 +15,7 @@ from tidegate.errors import TidegateError
 from tidegate.frontier import SOURCE, WatermarkRule, producer_of_union
 from tidegate.grouping import Grouping
 from tidegate.limits import KEY_GROUPS
-from tidegate.outline import Outline, SourceOutline, stage_name
+from tidegate.outline import Outline, stage_name
 from tidegate.pipeline import Pipeline
 from tidegate.sinks.late import LateSink
 from tidegate.sinks.sink import Sink
@@ -145,10 +145,7 @@ class Plan:
             pipeline=self.name,
             fingerprint=self.fingerprint(),
             meaning=self.meaning(),
-            sources=tuple(
-                SourceOutline(each.source.kind, each.source.prefix, each.source.rule())
-                for each in self.branches
-            ),
+            sources=tuple(each.source.outline() for each in self.branches),
             sink=self.sink.prefix,
             shuffles=len(self.reduces),
             late=tuple(each.prefix for each in self.late_sinks),

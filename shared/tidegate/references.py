@@ -149,6 +149,15 @@ class Segment:
     span: tuple[int, int] = (MIN, MAX)
     windows: int = 0
 
+    def is_due(self, watermark: int, now: int) -> bool:
+        """Whether an epoch must look at it although no element belongs to it.
+
+        Args:
+            watermark: Of its stage at the epoch's end.
+            now: The epoch's processing time.
+        """
+        return self.due <= watermark or self.alarm <= now
+
     def within(self, wanted: KeyRange) -> "Segment | None":
         """The part of it that lies in a range, or None."""
         valid = self.range.intersect(wanted)

@@ -9,8 +9,8 @@ import yaml
 from infra.localcloud.template import Scope, transformed
 from tests.epochs.scenario import NOON, compiled
 from tidegate.epochs.action import HOUSEKEEPING
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import TRANSITIONS, State
-from tidegate.epochs.record import Limits
 from tidegate.limits import EXECUTION_HISTORY, LEASE, MAX_TASKS
 from tidegate.runtime.control_plane import ControlPlane
 from tidegate.stores.memory import ManualClock, MemoryAlarms, MemoryObjects, MemoryTable

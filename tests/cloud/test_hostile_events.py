@@ -11,7 +11,7 @@ import pytest
 
 from tests.epochs.scenario import NOON, compiled
 from tidegate.epochs import intake, lease
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.runtime import deployment
 from tidegate.runtime.control_plane import ControlPlane
 from tidegate.stores.memory import ManualClock, MemoryAlarms, MemoryObjects, MemoryTable

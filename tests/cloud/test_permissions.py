@@ -15,7 +15,7 @@ import tidegate as tg
 from infra.localcloud.template import transformed
 from tests.epochs.scenario import NOON, SECOND, WAVES, compiled, lines
 from tidegate.epochs import paths
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.result import Task
 from tidegate.epochs.sweep import EPOCHS_KEPT
 from tidegate.epochs.tasks import TaskStores, run_task

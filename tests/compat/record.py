@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.compat.fixture import HERE, PLACE, keep
 from tests.compat.recorded import PIPELINES
 from tests.runtime.stopping import Stopping
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.plan import compile_plan
 from tidegate.runtime.embedded import open_runner
 from tidegate.runtime.folders import Folders

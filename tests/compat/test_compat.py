@@ -16,8 +16,9 @@ from tidegate.engine.shuffle import fetch
 from tidegate.engine.state import partial_schema
 from tidegate.epochs import paths
 from tidegate.epochs.head import Head
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.manifest import Manifest, read_manifest
-from tidegate.epochs.record import EpochRecord, Limits
+from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import TaskResult
 from tidegate.errors import IncompatiblePipeline, UsageError
 from tidegate.limits import KEY_GROUPS

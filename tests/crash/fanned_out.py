@@ -7,7 +7,7 @@ import sys
 from functools import partial
 
 from tidegate import cli
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 
 
 def main() -> int:

@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 
 import tidegate as tg
-from tidegate.engine.map_task import InputSlice, map_epoch
+from tidegate.engine.input_slice import InputSlice
+from tidegate.engine.map_task import map_epoch
 from tidegate.engine.reduce_task import Times, reduce_epoch
 from tidegate.engine.state import state_schema
 from tidegate.plan import compile_plan

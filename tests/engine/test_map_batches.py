@@ -14,7 +14,10 @@ from hypothesis import strategies as st
 
 import tidegate as tg
 from tidegate.engine import map_task
-from tidegate.engine.map_task import InputSlice, MapOutput, map_epoch
+from tidegate.engine.input_slice import InputSlice
+from tidegate.engine.map_task import MapOutput, map_epoch
+from tidegate.epochs.layout import Limits
+from tidegate.errors import ObjectNotFound
 from tidegate.plan import Plan, compile_plan
 from tidegate.stores.memory import MemoryObjects
 from tidegate.testing.memory_runner import MemoryRunner
@@ -200,6 +203,93 @@ def test_an_object_that_is_replaced_between_two_reads_is_one_dead_letter(
     assert found.partials is not None
     assert (found.partials.height, found.stated, found.late) == (0, {}, b"")
     assert found.counters == {"records": 1, "elements": 0, "dropped_late": 0, "dead_letters": 1}
+
+
+# Where a file is cut up for several tasks
+
+
+def placed(letter: dict[str, Any], whole: dict[str, bytes]) -> dict[str, Any]:
+    """A dead letter with its line counted from the file's beginning."""
+    first = letter.pop("from_byte", 0)
+    return letter | {"line": letter["line"] + whole[letter["file"]][:first].count(b"\n")}
+
+
+def cut_up(of: Plan, files: dict[str, bytes], limits: Limits | None) -> dict[str, Any]:
+    """What a run over the files comes to, each of them cut up as the limits have it."""
+    runner = MemoryRunner(of, NOW, limits)
+    runner.upload(files)
+    runner.run(close=True)
+    rows = [
+        line
+        for manifest in runner.manifests
+        for data in runner.outputs(manifest)
+        for line in data.splitlines()
+    ]
+    dead = [placed(letter, files) for letter in runner.dead_letters()]
+    order = ("file", "line", "reason")
+    return {
+        "rows": Counter(rows),
+        "dead": sorted(dead, key=lambda letter: [letter[name] for name in order]),
+        "totals": runner.totals,
+        "watermarks": [manifest.frontier.watermark for manifest in runner.manifests],
+    }
+
+
+ENDS = st.sampled_from([b"", b"\n", b"\r\n", b"\n\n\n"])
+TEXTS = st.tuples(
+    st.sampled_from([b"", b"\xef\xbb\xbf"]), st.lists(ROWS, max_size=25).map(b"\r\n".join), ENDS
+).map(b"".join)
+
+
+@pytest.mark.parametrize("name", PLANS)
+@settings(max_examples=10, deadline=None)
+@given(st.lists(TEXTS, min_size=1, max_size=3), st.integers(2, 40), st.integers(1, 200))
+def test_where_files_are_cut_up_changes_nothing(name: str, data: list[bytes], tasks: int, part: int) -> None:
+    files = {f"events/{number}.json": each for number, each in enumerate(data)}
+    limits = Limits(small=0, tasks=tasks, task_bytes=1, split_bytes=part)
+    assert cut_up(PLANS[name], files, limits) == cut_up(PLANS[name], files, None)
+
+
+CUT = Limits(small=0, tasks=4, task_bytes=1, split_bytes=1)
+
+
+@pytest.mark.parametrize(
+    "data", [b"\xff\xfe" + LINES, gzip.compress(LINES, mtime=0), b"no json\n" * 40], ids=["16", "gz", "bad"]
+)
+def test_a_file_that_cannot_be_read_counts_once_however_it_is_cut(
+    monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    monkeypatch.setattr("tidegate.sources.records.DEAD_LETTERS_PER_FILE", 5)
+    files = {"events/a.json": data, "events/b.json": LINES}
+    found = cut_up(PLANS["rows"], files, CUT)
+    assert found["totals"]["dead_letters"] == 1
+    assert found["totals"]["records"] == 101
+    assert {letter["line"] for letter in found["dead"]} == {0}
+
+
+def test_a_file_of_which_a_part_is_gone_counts_once_and_each_part_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It is replaced while it is read: what the first task read of it stays."""
+    found: list[Any] = []
+    for lost in (0, 2):
+        runner = MemoryRunner(PLANS["rows"], NOW, CUT)
+        runner.upload({"events/a.json": LINES})
+        reader = runner._stores.input.get_ranges
+
+        def gone(key: str, ranges: Any, version: Any = None, lost: int = lost, reader: Any = reader) -> Any:
+            if ranges[-1][0] >= lost * len(LINES) // 4 - 1:
+                raise ObjectNotFound(f"{key} is not there any more")
+            return reader(key, ranges, version)
+
+        monkeypatch.setattr(runner._stores.input, "get_ranges", gone)
+        runner.run(close=True)
+        found.append((runner.totals["records"], runner.totals["dead_letters"], runner.dead_letters()))
+    (records, dead, letters), (some, one, others) = found
+    assert (records, dead, len(letters)) == (1, 1, 4)
+    half = len(LINES) // 2
+    assert (some, one, len(others)) == (LINES[: half - 1].count(b"\n") + 1 + 1, 1, 2)
+    assert str(others[0]["reason"]).startswith(f"of its lines that begin in bytes {half} to ")
 
 
 def test_of_a_file_whose_end_is_damaged_nothing_counts(monkeypatch: pytest.MonkeyPatch) -> None:

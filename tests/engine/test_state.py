@@ -17,7 +17,7 @@ from tidegate.engine.columns import GONE
 from tidegate.engine.key_groups import GROUP
 from tidegate.engine.layers import LayerRows, encode_layers
 from tidegate.engine.state import join_epoch, state_schema
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.errors import CorruptObject
 from tidegate.grouping import Grouping
 from tidegate.plan import compile_plan

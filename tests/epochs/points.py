@@ -20,7 +20,7 @@ import polars as pl
 
 import tidegate as tg
 from tests.epochs.scenario import EARLY_AND_LATE, WAVES, Process, Remains, World, remains
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.limits import ATTACHED_BYTES
 from tidegate.plan import Plan, compile_plan
 from tidegate.testing.faults import Interference

@@ -13,9 +13,9 @@ from tests.engine.segments import read_segments
 from tidegate.epochs import intake, paths
 from tidegate.epochs.head import Head
 from tidegate.epochs.intake import Accepted, InputObject
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import Coordinator, drive
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import Limits
 from tidegate.epochs.tasks import TaskStores
 from tidegate.limits import ATTACHED_BYTES, KEY_GROUPS
 from tidegate.plan import Plan, compile_plan

@@ -16,7 +16,7 @@ from tests.epochs.scenario import (
     panes,
     remains,
 )
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.testing.faults import Crash, Interference
 
 PLAN = compiled(trigger=EARLY_AND_LATE)

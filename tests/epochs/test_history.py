@@ -6,8 +6,9 @@ import pytest
 
 from tests.epochs.scenario import NOON, WAVES, Process, World, compiled
 from tidegate.epochs import history, paths
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import EpochRecord, Limits
+from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.sweep import sweep
 from tidegate.errors import CorruptObject, ObjectNotFound
 from tidegate.stores.memory import MemoryObjects

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.epochs.scenario import EARLY_AND_LATE, WAVES, Process, World, compiled, remains
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import run_task
 from tidegate.testing.faults import Crash, Interference

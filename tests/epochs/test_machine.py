@@ -21,8 +21,9 @@ from tests.epochs.scenario import (
 )
 from tidegate.epochs import intake, paths
 from tidegate.epochs.head import Head
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import TRANSITIONS, Coordinator, Event, State, drive, event_of
-from tidegate.epochs.record import EpochRecord, Limits
+from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Task
 from tidegate.errors import CorruptObject, IncompatiblePipeline, ObjectNotFound, TidegateError
 from tidegate.stores.memory import MemoryTable

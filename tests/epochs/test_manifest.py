@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tidegate.epochs.layout import Layout, Split
 from tidegate.epochs.manifest import Manifest, build_manifest, frontier_after, read_manifest
-from tidegate.epochs.record import EpochRecord, Layout
+from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Published, TaskResult
 from tidegate.errors import CorruptObject
 from tidegate.frontier import SOURCE, Frontier, Held, WatermarkRule
@@ -28,7 +29,7 @@ RECORD = EpochRecord(
     accepted="5",
     processed="5",
     previous=("p/epochs/1/manifest.json", "c"),
-    layout=Layout(False, ((0,), (1,)), ((0, 512), (512, 1024)), 1),
+    layout=Layout(False, ((Split(0),), (Split(1),)), ((0, 512), (512, 1024)), 1),
 )
 
 

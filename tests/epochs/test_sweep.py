@@ -16,7 +16,7 @@ from tests.epochs.scenario import (
     remains,
 )
 from tidegate.epochs import paths, sweep
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.stores.memory import MemoryObjects
 from tidegate.stores.ports import ObjectInfo
 from tidegate.testing.faults import Crash

@@ -11,8 +11,9 @@ import pytest
 
 import tidegate as tg
 from tidegate.epochs import paths
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import EpochRecord, Limits
+from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.tasks import run_task
 from tidegate.frontier import Frontier, UnionFrontier
 from tidegate.plan import compile_plan

@@ -13,7 +13,7 @@ from tests.epochs.scenario import EARLY_AND_LATE, WAVES, Process, World, compile
 from tidegate.engine.codec import encode_piece, encode_state
 from tidegate.epochs import paths
 from tidegate.epochs.documents import disclose
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.sources.formats import Format
 
 if sys.version_info >= (3, 14):

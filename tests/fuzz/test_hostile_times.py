@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import tidegate as tg
 from tests.oracle.driver import ONE_CALL, World, many_tasks
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.timestamps import MAX, MIN
 
 SECOND = 1_000_000

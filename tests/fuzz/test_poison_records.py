@@ -9,7 +9,7 @@ import pytest
 
 import tidegate as tg
 from tests.oracle.driver import ONE_CALL, World, many_tasks
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.limits import DEAD_LETTER_REASON
 from tidegate.sources.records import DEAD_LETTER_TEXT_BYTES
 

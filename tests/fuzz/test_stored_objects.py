@@ -12,9 +12,10 @@ from tests.epochs.scenario import EARLY_AND_LATE, WAVES, Process, World, compile
 from tidegate.engine.shuffle import fetch
 from tidegate.epochs import documents, paths, result
 from tidegate.epochs.head import Head
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import State
 from tidegate.epochs.manifest import Manifest, read_manifest
-from tidegate.epochs.record import EpochRecord, Limits
+from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import TaskResult
 from tidegate.errors import CorruptObject
 from tidegate.limits import ATTACHED_BYTES

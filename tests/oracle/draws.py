@@ -11,7 +11,7 @@ from tests.oracle.naive_triggers import Spec
 from tests.oracle.naive_windows import Spec as WindowSpec
 from tidegate.accumulation import ACCUMULATING_AND_RETRACTING as RETRACTING
 from tidegate.accumulation import Accumulation
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.errors import PipelineError
 
 SECOND = 1_000_000

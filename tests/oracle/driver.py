@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import Limits
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.pipeline import Pipeline

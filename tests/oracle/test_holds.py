@@ -7,7 +7,7 @@ import pytest
 
 import tidegate as tg
 from tests.oracle.driver import ONE_CALL, World, many_tasks
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.timestamps import MAX
 
 SCHEMA = {"k": pl.String, "v": pl.Int64, "at": pl.Datetime("us")}

@@ -11,8 +11,8 @@ import pytest
 
 import tidegate as tg
 from pipelines import demo, flights, flights_data
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import Limits
 from tidegate.plan import compile_plan
 from tidegate.runtime.embedded import open_runner
 from tidegate.runtime.folders import Folders

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import Limits
 from tidegate.plan import compile_plan
 from tidegate.runtime.embedded import EmbeddedRunner, open_runner
 from tidegate.runtime.folders import Folders

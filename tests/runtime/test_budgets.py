@@ -13,8 +13,8 @@ import pytest
 
 from tests.epochs.scenario import NOON, SECOND, Wave, World, compiled, lines, manifest_of, uploaded
 from tidegate.epochs import paths
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import Limits
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import run_task
 from tidegate.runtime.control_plane import ControlPlane

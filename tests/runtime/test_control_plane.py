@@ -1,13 +1,14 @@
 """What the functions do that process no data, over ports in memory."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
 from tests.epochs.scenario import NOON, WAVES, World, compiled, uploaded
-from tidegate.epochs import lease, paths
+from tidegate.epochs import intake, lease, paths
 from tidegate.epochs.head import Head
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import run_task
 from tidegate.errors import ForeignObject, IncompatiblePipeline
@@ -48,6 +49,7 @@ class Deployed:
     started: list[str] = field(default_factory=list)
     ended: set[str] = field(default_factory=set)
     outline: Outline = field(default_factory=PLAN.outline)
+    limits: Limits = field(default_factory=Limits)
 
     @property
     def running(self) -> set[str]:
@@ -67,11 +69,21 @@ class Deployed:
             world.state,
             self.uploads,
             "in",
-            Limits(),
+            self.limits,
             self.clock,
             self.alarms,
             self.start,
         )
+
+    def fanned_out(self, tasks: int) -> dict[str, Any]:
+        """The plan for an epoch of two keys with so many tasks, whose map tasks are done."""
+        self.limits = Limits(small=0, tasks=tasks, task_bytes=1)
+        intake.accept(self.world.table, uploaded(self.world, WAVES[1]), NOON)
+        assert self.settle("one")[-1] == "fan_out"
+        answer = self.control.plan("one", 0)
+        for each in answer["map"]:
+            run_task(PLAN, self.world.stores, Task(each["epoch"], each["stage"], each["task"]), "only")
+        return answer
 
     def settle(self, execution: str) -> list[str]:
         """Plans until there is an epoch, nothing, or a wait; returns the actions."""
@@ -291,3 +303,25 @@ def test_a_commit_of_an_epoch_that_was_committed_is_a_success(deployed: Deployed
     for _ in range(2):
         assert deployed.control.commit(1) == {"epoch": 1}
     assert deployed.control.sweep() == {"removed": 0}
+
+
+# What is called of an epoch that is fanned out
+
+
+def test_few_reduce_tasks_are_called_without_a_look(deployed: Deployed) -> None:
+    answer = deployed.fanned_out(3)
+    assert [each["task"] for each in answer["reduce"]] == [0, 1, 2]
+    assert (answer["stage"], answer["later"]) == (1, 0)
+
+
+def test_of_many_reduce_tasks_those_are_called_that_have_work(deployed: Deployed) -> None:
+    answer = deployed.fanned_out(30)
+    assert answer["reduce"] == [], "a stage without tasks, and one that follows it"
+    assert (answer["stage"], answer["later"]) == (0, 1)
+    following = deployed.control.next_stage("one", answer["epoch"], answer["stage"], answer["later"], 100)
+    assert 1 <= len(following["reduce"]) <= 2, "there are two keys"
+    assert (following["stage"], following["later"]) == (1, 0)
+    assert following["history"] == 100 + 10 + 7 * len(following["reduce"])
+    for each in following["reduce"]:
+        run_task(PLAN, deployed.world.stores, Task(each["epoch"], each["stage"], each["task"]), "only")
+    assert deployed.control.commit(answer["epoch"]) == {"epoch": 1}

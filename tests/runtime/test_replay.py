@@ -18,7 +18,7 @@ from tests.runtime.runs import opened, run
 from tests.runtime.stopping import Stopping
 from tidegate.epochs import intake, paths
 from tidegate.epochs.intake import InputObject
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.errors import IncompatiblePipeline, UsageError
 from tidegate.plan import Plan, compile_plan
 from tidegate.runtime.embedded import open_runner

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.epochs.scenario import NOON, WAVES, Wave, World, compiled, lines, manifest_of, panes, uploaded
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.errors import TidegateError
 from tidegate.runtime.control_plane import ControlPlane
 from tidegate.runtime.meter import Meter

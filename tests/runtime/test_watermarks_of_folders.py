@@ -10,8 +10,8 @@ import pytest
 from tests.runtime.conftest import EXPRESSIONS
 from tests.runtime.events import NOON, age, output_of, panes_of, write_files
 from tests.runtime.runs import opened, run
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import Limits
 from tidegate.errors import UsageError
 from tidegate.plan import compile_plan
 from tidegate.runtime import embedded

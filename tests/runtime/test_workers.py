@@ -17,8 +17,8 @@ from tests.runtime.events import write_files
 from tidegate.epochs import intake
 from tidegate.epochs.intake import InputObject
 from tidegate.epochs.invoker import Invoker
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import Coordinator, State
-from tidegate.epochs.record import Limits
 from tidegate.epochs.result import Task
 from tidegate.errors import TidegateError
 from tidegate.plan import Plan, compile_plan

@@ -24,11 +24,12 @@ import polars as pl
 from tests.sim.seeds import simulate
 from tidegate.engine import assignment, key_groups, reduce_task
 from tidegate.engine.columns import GONE
-from tidegate.engine.map_task import InputSlice
+from tidegate.engine.input_slice import InputSlice, SliceContent
 from tidegate.engine.segments import Standing
-from tidegate.epochs import action, intake, lease, machine, paths, sweep, tasks
+from tidegate.epochs import action, intake, lease, machine, paths, reduce_stage, sweep, tasks
 from tidegate.epochs.draft import Draft
 from tidegate.epochs.machine import Coordinator, Event
+from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import TaskResult, result_key
 from tidegate.errors import ConditionFailed, ObjectNotFound
 from tidegate.frontier import Frontier, UnionFrontier
@@ -396,10 +397,32 @@ def no_reconciler() -> Iterator[None]:
 
 @mutant
 def inputs_are_read_without_their_version() -> Iterator[None]:
-    def unversioned(key: str, version: str, size: int) -> InputSlice:
-        return InputSlice(key, None, size)  # type: ignore[arg-type]
+    def unversioned(key: str, version: str, size: int, *part: Any) -> InputSlice:
+        return InputSlice(key, None, size, *part)  # type: ignore[arg-type]
 
     with patch.object(tasks, "InputSlice", unversioned):
+        yield
+
+
+@mutant
+def a_line_on_the_border_of_two_ranges_is_nobodys() -> Iterator[None]:
+    def within(self: SliceContent) -> Iterator[bytes]:
+        each = self._slice
+        data = self._objects.get(each.key, each.version)[each.start : each.end]
+        first = 0 if each.opens else data.find(b"\n") + 1
+        yield data[first : data.rfind(b"\n") + 1]
+
+    with patch.object(SliceContent, "_lines", within):
+        yield
+
+
+@mutant
+def a_range_without_elements_has_nothing_to_do() -> Iterator[None]:
+    def _concerned(number: int, record: EpochRecord, previous: object, before: Any, passed: int) -> Any:
+        return real(number, record, None, before, passed)
+
+    real = reduce_stage._concerned
+    with patch.object(reduce_stage, "_concerned", _concerned):
         yield
 
 

@@ -20,8 +20,8 @@ from tests.oracle.naive_aggregates import AGGREGATES
 from tests.oracle.naive_triggers import Spec
 from tests.oracle.naive_windows import Spec as WindowSpec
 from tidegate.accumulation import Accumulation
-from tidegate.epochs.record import Limits
-from tidegate.limits import ATTACHED_BYTES
+from tidegate.epochs.layout import Limits
+from tidegate.limits import ATTACHED_BYTES, SPLIT_BYTES
 from tidegate.pipeline import Stream
 from tidegate.plan import Plan, compile_plan
 from tidegate.testing.simulation.cloud import Settings
@@ -177,8 +177,13 @@ def last_files(sources: int) -> list[Upload]:
     ]
 
 
-def draw_settings(chance: Random, other: Random) -> Settings:
-    """Limits of epochs, one of them for every process that starts; how soon old epochs are swept."""
+def draw_settings(chance: Random, seed: str) -> Settings:
+    """Limits of epochs, one of them for every process that starts; how soon old epochs are swept.
+
+    How files are cut up, whether tasks are so many that not all are called, and what results have attached is
+    drawn by itself, so that nothing else of a seed depends on it.
+    """
+    splits, other = Random(f"{seed}/splits"), Random(f"{seed}/attached")  # noqa: S311  (repeatable, not secret)
     limits = [
         Limits(
             files=chance.choice((1, 2, 3, 100)),
@@ -188,8 +193,9 @@ def draw_settings(chance: Random, other: Random) -> Settings:
         ),
         # As different as can be, so that it shows whose layout an epoch has.
         Limits(files=chance.choice((1, 100))),
-        Limits(small=0, tasks=3, task_bytes=1),
+        Limits(small=0, tasks=splits.choice((3, 3, 9)), task_bytes=1),
     ]
+    limits = [replace(each, split_bytes=splits.choice((SPLIT_BYTES, 30, 150))) for each in limits]
     return Settings(
         limits,
         swept_after=chance.choice((10, 20, 600)) * MINUTE,
@@ -202,7 +208,7 @@ def draw_settings(chance: Random, other: Random) -> Settings:
 def draw_case(seed: str) -> Case:
     """What a seed is about."""
     chance = Random(f"{seed}/scenario")  # noqa: S311  (repeatable, not secret)
-    settings = draw_settings(chance, Random(f"{seed}/attached"))  # noqa: S311
+    settings = draw_settings(chance, seed)
     second, uploads = draw_union(seed, draw_uploads(chance))
     last = last_files(1 + len(second))
     kind = chance.choice(("narrow", "fickle", "regrouped", "regrouped", *["grouped"] * 8))

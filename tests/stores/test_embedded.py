@@ -38,6 +38,18 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
+def test_what_is_remembered_of_folders_does_not_grow_with_their_number(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each epoch has folders of its own."""
+    monkeypatch.setattr("tidegate.stores.embedded._FOLDERS", 5)
+    objects = LocalObjects(root)
+    for number in range(30):
+        objects.put(f"epochs/{number}/record.json", b"%d" % number)
+        assert len(objects._inside) <= 5
+    assert [objects.get(f"epochs/{number}/record.json") for number in (0, 29)] == [b"0", b"29"]
+
+
 HOSTILE = [
     "../secret",
     "folder/../../secret",

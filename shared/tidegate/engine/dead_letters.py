@@ -28,6 +28,10 @@ class DeadLetters:
         """One dead letter; line 0 is the file as a whole, and a long reason is cut."""
         self.entries.append({"file": file, "line": line, "reason": shortened(reason), "text": text})
 
+    def begin(self, first: int) -> None:
+        """Says of all of them that their lines are counted from the line that begins with this byte."""
+        self.entries = [entry | {"from_byte": first} for entry in self.entries]
+
     def add_rejected(self, file: str, records: Records, rejected: Sequence[Rejected]) -> None:
         """The records of rows that a step rejected."""
         lines = [line for each in rejected for line in each.rows.get_column(LINE).to_list()]

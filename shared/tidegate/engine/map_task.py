@@ -5,7 +5,7 @@ is one row of accumulators for each key and window, and not the records.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -14,6 +14,7 @@ from tidegate.branches import Branch
 from tidegate.engine.assignment import combine_elements, with_inputs
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.frames import parted
+from tidegate.engine.input_slice import InputSlice, SliceContent
 from tidegate.engine.state import combine
 from tidegate.errors import ObjectNotFound
 from tidegate.expressions import HIDDEN, finding, row_by_row
@@ -34,15 +35,6 @@ from tidegate.stores.ports import Objects
 from tidegate.timestamps import MAX, MIN, iso
 
 
-@dataclass(frozen=True)
-class InputSlice:
-    """An object that a map task reads: its key, and the version and size (bytes) that were accepted."""
-
-    key: str
-    version: str
-    size: int
-
-
 @dataclass
 class MapOutput:
     """What a map task gives.
@@ -54,6 +46,8 @@ class MapOutput:
             microseconds; none for a producer of which nothing came.
         counters: Counts of this task.
         late: The elements that were dropped, as the late sink has them.
+        unread: The numbers of the slices that could not be read and are parts of an object. Each is a dead
+            letter here, and counts nowhere: the object counts once, whoever read how many parts of it.
     """
 
     partials: pl.DataFrame | None
@@ -62,6 +56,7 @@ class MapOutput:
     counters: dict[str, int]
     dead: DeadLetters = field(default_factory=DeadLetters)
     late: bytes = b""
+    unread: tuple[int, ...] = ()
 
 
 @dataclass
@@ -115,14 +110,15 @@ def map_epoch(
     Args:
         plan: What to do.
         objects: Where the input lies.
-        slices: The objects to read, in intake order.
+        slices: What to read, in intake order.
         watermark: The watermark before the epoch; elements of windows that had expired by then are dropped.
         now: The time from which it is counted how far ahead an event time or a mark may lie.
         behind: The watermark before the epoch of a grouping behind the first one; `MIN` if there is none.
     """
     found = _Found(counters=Counter(records=0, elements=0, dropped_late=0))
     stated = _marks(plan, objects, slices, now, found.dead, found.counters)
-    for each in slices:
+    unread: list[int] = []
+    for number, each in enumerate(slices):
         branch = plan.branch_of(each.key)
         if _is_mark(branch.source, each):
             continue
@@ -131,45 +127,51 @@ def map_epoch(
         except UnreadableFile as error:
             # It may show at the file's end: nothing of what came before counts.
             file = _no_records(each, str(error))
+            unread += [] if each.is_whole else [number]
         except ObjectNotFound as error:
             # The version that was accepted is gone for good; what replaced it is an input of its own.
             file = _no_records(each, f"it cannot be read as it was accepted: {error}")
+            unread += [] if each.is_whole else [number]
         found.join(file, plan.grouping)
         _state(stated, plan.producer(branch.source), _watermark(branch.source, file.highest))
     counters, dead = found.counters, found.dead
-    counters["dead_letters"] = len(dead)
+    counters["dead_letters"] = len(dead) - len(unread)
     if plan.grouping:
         partials = combine(found.frames, plan.grouping)
-        return MapOutput(partials, None, stated, dict(counters), dead, b"".join(found.late))
+        late = b"".join(found.late)
+        return MapOutput(partials, None, stated, dict(counters), dead, late, tuple(unread))
     counters["rows"] = sum(frame.height for frame in found.frames)
     rows = pl.concat(found.frames) if found.frames else None
-    return MapOutput(None, rows, stated, dict(counters), dead)
+    return MapOutput(None, rows, stated, dict(counters), dead, unread=tuple(unread))
 
 
 def _file(
     plan: Plan, branch: Branch, objects: Objects, each: InputSlice, watermark: int, now: int, behind: int
 ) -> _Found:
-    """What one file comes to.
+    """What one file comes to, or what is read of it.
 
     Raises:
         UnreadableFile: It cannot be read; its name and bytes alone decide that.
         ObjectNotFound: It is not there any more as it was accepted.
     """
     file, source = _Found(), branch.source
-    parts = _parts(objects, each)
+    content = SliceContent(objects, each, BATCH_BYTES)
     for records in read_batches(
         each.key,
-        parts,
+        content.parts(),
         source.kind,
         source.schema,
         null_values=source.null_values,
         batch_bytes=BATCH_BYTES,
+        opens=each.opens,
     ):
         left = REJECTED_ONE_BY_ONE - len(file.dead)
         with finding(max(left, REJECTED_IN_LATER_BATCHES)):
             _batch(plan, branch, each.key, records, file, (watermark, now, behind))
     # By line, so that it makes no difference where batches begin.
     file.dead.entries.sort(key=lambda letter: letter["line"])
+    if not each.opens:
+        file.dead.begin(content.first)
     return file
 
 
@@ -201,20 +203,12 @@ def _batch(
         file.add(elements.select(name for name in elements.columns if not name.startswith(HIDDEN)), None)
 
 
-def _parts(objects: Objects, each: InputSlice) -> Iterator[bytes]:
-    """An object in parts of `BATCH_BYTES`, all of the version that was accepted."""
-    if each.size <= BATCH_BYTES:
-        yield objects.get(each.key, each.version)
-        return
-    for start in range(0, each.size, BATCH_BYTES):
-        length = min(BATCH_BYTES, each.size - start)
-        yield from objects.get_ranges(each.key, [(start, length)], each.version)
-
-
 def _no_records(each: InputSlice, reason: str) -> _Found:
     """A file that cannot be read is one dead letter, and counts as one record."""
-    file = _Found(counters=Counter(records=1))
-    file.dead.add(each.key, WHOLE_FILE, reason, "")
+    file = _Found(counters=Counter(records=int(each.is_whole)))
+    end = each.size if each.end is None else each.end
+    part = "" if each.is_whole else f"of its lines that begin in bytes {each.start} to {end}: "
+    file.dead.add(each.key, WHOLE_FILE, part + reason, "")
     return file
 
 

@@ -24,11 +24,6 @@ from tidegate.windows import END, START
 _BUCKET = "__bucket"
 
 
-def is_due(segment: Segment, times: Times) -> bool:
-    """Whether an epoch must look at a segment although no element belongs to it."""
-    return segment.due <= times.after or segment.alarm <= times.now
-
-
 class Standing:
     """The state of a range of key groups as an epoch finds it.
 
@@ -43,7 +38,8 @@ class Standing:
         self, segments: Sequence[Segment], grouping: Grouping, partials: Sequence[pl.DataFrame], times: Times
     ) -> None:
         fresh = _Fresh(partials, grouping)
-        concerned = {each.bucket for each in segments if is_due(each, times) or fresh.touches(each)}
+        due = [each for each in segments if each.is_due(times.after, times.now) or fresh.touches(each)]
+        concerned = {each.bucket for each in due}
         # What has no bucket may hold windows of any, and is written anew.
         self._rewritten = any(each.bucket is None for each in segments)
         self._read: list[Segment] = []

@@ -144,13 +144,20 @@ def _invocations(record: EpochRecord, results: Sequence[TaskResult]) -> dict[str
     if record.layout.small:
         # Plan, Decide; Epoch, which commits as well.
         return {PLAN: {"calls": 1, "transitions": 2}, "epoch": {"calls": 1, "transitions": 1}}
-    later = max(0, record.layout.shuffles - 1)
+    layout = record.layout
+    looks = layout.looked_at
+    if looks < layout.shuffles:
+        # Also those that have nothing to do.
+        tasks[stage_name(1)] = len(layout.ranges)
     # Plan, Decide, and NextStage, which is a call of the same function.
-    found = {PLAN: {"calls": 1 + later, "transitions": 2 + later}}
-    for number in range(2 + later):
+    found = {PLAN: {"calls": 1 + looks, "transitions": 2 + looks}}
+    for number in range(1 + max(1, layout.shuffles)):
         stage = stage_name(number)
         # The Map and its tasks; behind a reduce stage Staged.
         found[stage] = {"calls": tasks[stage], "transitions": (2 if number else 1) + tasks[stage]}
+    if looks and looks == layout.shuffles:
+        # A reduce stage without tasks comes before the first one that has some.
+        found[stage_name(1)]["transitions"] += 2
     return found | {COMMIT: {"calls": 1, "transitions": 1}}
 
 

@@ -37,13 +37,15 @@ from tidegate.epochs import intake, paths
 from tidegate.epochs.costs import UNMETERED, Costs, Meter, epoch_costs
 from tidegate.epochs.head import ROWS_TOGETHER, Head
 from tidegate.epochs.invoker import Invoker
+from tidegate.epochs.layout import Limits, lay_out, take_waiting
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
-from tidegate.epochs.record import EpochRecord, Limits, lay_out, take
-from tidegate.epochs.result import Task, read_results, result_key, tasks_of
+from tidegate.epochs.record import EpochRecord
+from tidegate.epochs.reduce_stage import map_tasks, reduce_stage, results_of
+from tidegate.epochs.result import Task, TaskResult, read_results, result_key, tasks_of
 from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
 from tidegate.frontier import UnionFrontier, first_frontier
 from tidegate.limits import KEY_GROUPS
-from tidegate.outline import Outline, stage_name
+from tidegate.outline import Outline
 from tidegate.references import checksum
 from tidegate.stores.ports import Clock, Delete, Objects, Put, Row, Table
 from tidegate.timestamps import MAX
@@ -189,15 +191,22 @@ class Coordinator:
         return record if self._objects.put_if_absent(key, record.encode()) else self._adopted(key)
 
     def tasks(self, record: EpochRecord, state: State, stage: int = 1) -> Sequence[Task]:
-        """The tasks of a state; of `REDUCE`, those of the reduce stage of this number."""
+        """The tasks of a state; of `REDUCE`, those of the reduce stage of this number that have work.
+
+        Raises:
+            ObjectNotFound: They are of a reduce stage, and the stage before it is not done.
+        """
         if state is State.EPOCH:
             return tasks_of(record.epoch, "epoch", 1)
         if state is State.MAP:
-            return tasks_of(record.epoch, stage_name(0), len(record.layout.slices))
-        return tasks_of(record.epoch, stage_name(stage), len(record.layout.ranges))
+            return map_tasks(record)
+        if not record.layout.shuffles:
+            return ()
+        previous = read_manifest(self._objects, record.previous)
+        return reduce_stage(stage, record, self._outline.rules, previous, self._results).tasks
 
     def tasks_behind(self, epoch: int, stage: int) -> Sequence[Task]:
-        """The tasks of a reduce stage of the next epoch, whose record was frozen."""
+        """The tasks with work of a reduce stage of the next epoch, whose record was frozen."""
         record = self._adopted(paths.record(self._outline.pipeline, epoch))
         return self.tasks(record, State.REDUCE, stage)
 
@@ -224,8 +233,7 @@ class Coordinator:
         if committed is not None and head.epoch >= record.epoch:
             # The epoch's own manifest may be swept by now.
             return committed
-        keys = [result_key(self._outline.pipeline, each) for each in self._all_tasks(record)]
-        results = read_results(self._objects, keys)
+        results = results_of(record, self._outline.rules, committed, self._results)
         manifest = build_manifest(record, self._outline.rules, committed, results)
         before = committed.costs if committed else Costs()
         manifest = replace(manifest, costs=epoch_costs(record, results, self.meter.spent(), before))
@@ -291,10 +299,9 @@ class Coordinator:
         return record
 
     def _freeze(self, head: Head, close: bool, ended: bool) -> EpochRecord | None:
-        waiting = intake.waiting(self._table, self._limits.files)
         previous = self._manifest(head)
         frontier = previous.frontier if previous else first_frontier(self._outline.rules)
-        inputs = take(waiting, self._limits)
+        inputs = take_waiting(self._table, self._limits)
         closes = close and not inputs and frontier.watermark < MAX
         ends: tuple[str, ...] = ()
         if ended and not inputs and not closes and isinstance(frontier, UnionFrontier):
@@ -317,7 +324,7 @@ class Coordinator:
             accepted=intake.last_accepted(self._table),
             processed=max([processed, *(each.position for each in inputs)]),
             previous=head.manifest,
-            layout=lay_out(inputs, self._limits, shuffles=self._outline.shuffles),
+            layout=lay_out(inputs, self._limits, self._outline, previous.segments if previous else ()),
             ended=ends,
             planning=self.meter.spent(),
         )
@@ -339,11 +346,8 @@ class Coordinator:
             return self._settled(self._head())
         return settled
 
-    def _all_tasks(self, record: EpochRecord) -> Sequence[Task]:
-        if record.layout.small:
-            return self.tasks(record, State.EPOCH)
-        reduces = (self.tasks(record, State.REDUCE, stage + 1) for stage in range(record.layout.shuffles))
-        return [*self.tasks(record, State.MAP), *(task for tasks in reduces for task in tasks)]
+    def _results(self, tasks: Sequence[Task]) -> list[TaskResult]:
+        return read_results(self._objects, [result_key(self._outline.pipeline, each) for each in tasks])
 
     def _manifest(self, head: Head) -> Manifest | None:
         # What has the same checksum is the same: each manifest is read once.

@@ -196,6 +196,10 @@ def build_manifest(
     counters: Counter[str] = Counter(files=len(record.inputs))
     for result in results:
         counters.update(result.counters)
+    # As a file counts once that cannot be read, so does one of which some parts cannot be.
+    unread = {number for result in results for number in result.unread}
+    if unread:
+        counters.update(records=len(unread), dead_letters=len(unread))
     totals = Counter(previous.totals if previous else {})
     totals.update(counters)
     totals["epochs"] = record.epoch
@@ -221,21 +225,39 @@ def build_manifest(
     )
 
 
+def kept_segments(
+    record: EpochRecord, previous: Manifest | None, stage: int, results: Iterable[TaskResult]
+) -> list[Segment]:
+    """The state of a reduce stage after an epoch.
+
+    Args:
+        record: Of the epoch.
+        previous: The manifest before it.
+        stage: The stage's number, from 1.
+        results: Of all tasks of the stage that had something to do. A range whose task had nothing to do, or
+            left its state as it was, keeps the segments that it had.
+    """
+    changed = {result.task: result for result in results if not result.unchanged}
+    old = [each for each in (previous.segments if previous else ()) if each.stage == stage]
+    segments: list[Segment] = []
+    for task, (low, high) in enumerate(record.layout.ranges):
+        if task in changed:
+            segments += changed[task].segments
+        else:
+            parts = (each.within(KeyRange(low, high)) for each in old)
+            segments += [each for each in parts if each]
+    return segments
+
+
 def _segments(
     record: EpochRecord, previous: Manifest | None, results: Sequence[TaskResult]
 ) -> tuple[Segment, ...]:
-    """The tasks' new segments, and the old ones in the ranges whose tasks left the state as it was."""
+    """The state of all stages after an epoch."""
+    if record.layout.small:
+        (result,) = results
+        return previous.segments if result.unchanged and previous else result.segments
     segments: list[Segment] = []
-    for result in results:
-        if result.stage == stage_name(0):
-            continue
-        whole = result.stage == "epoch"
-        for low, high in record.layout.ranges if whole else (record.layout.ranges[result.task],):
-            if not result.unchanged:
-                segments += result.segments
-                continue
-            for old in previous.segments if previous else ():
-                valid = old.within(KeyRange(low, high))
-                if valid and (whole or stage_name(old.stage) == result.stage):
-                    segments.append(valid)
+    for stage in range(1, record.layout.shuffles + 1):
+        of_stage = [each for each in results if each.stage == stage_name(stage)]
+        segments += kept_segments(record, previous, stage, of_stage)
     return tuple(segments)

@@ -44,7 +44,6 @@ class TaskResult:
         attempt: Whose result it is.
         watermark: What a map task's elements give, before a backlog holds it back; None without elements,
             and where several sources are united: `marks` has it then, for each of them.
-        passed: The watermark of a reduce task's stage at the epoch's end; None of other tasks.
         shuffle: Key of the object with its pieces, empty if there is none.
         pieces: Its pieces.
         segments: The task's new state.
@@ -54,6 +53,7 @@ class TaskResult:
         pipeline: Whose task it is; empty in a result of version 0.1.0, which does not say it.
         epoch: Of the task; 0 where the pipeline is empty.
         marks: The highest mark that the task read of each producer; of a union also what elements give.
+        unread: The numbers of the inputs of which it was to read a part, and could not.
         costs: What was measured of its costs up to the moment when it was written (see `costs`).
         size: Bytes of the object that it was read from.
         attached: What lies in that object before the document: segments, pieces and outputs that are named
@@ -65,7 +65,6 @@ class TaskResult:
     attempt: str
     counters: dict[str, int]
     watermark: int | None = None
-    passed: int | None = None
     shuffle: str = ""
     pieces: tuple[Piece, ...] = ()
     segments: tuple[Segment, ...] = ()
@@ -74,6 +73,7 @@ class TaskResult:
     pipeline: str = ""
     epoch: int = 0
     marks: dict[str, int] = field(default_factory=dict)
+    unread: tuple[int, ...] = ()
     costs: dict[str, int] = field(default_factory=dict)
     size: int = field(default=0, compare=False)
     attached: bytes = field(default=b"", compare=False, repr=False)
@@ -91,7 +91,6 @@ class TaskResult:
             "attempt": self.attempt,
             "counters": self.counters,
             "watermark": self.watermark,
-            "passed": self.passed,
             "shuffle": self.shuffle,
             "pieces": [[each.task, each.offset, each.length, each.checksum] for each in self.pieces],
             "segments": [segment_body(each) for each in self.segments],
@@ -102,6 +101,8 @@ class TaskResult:
             "marks": self.marks,
             "costs": self.costs,
         }
+        if self.unread:
+            body["unread"] = list(self.unread)
         if self.attached:
             body["attached"] = checksum(self.attached)
         return documents.enclose(documents.encode(KIND, body), self.attached)
@@ -132,7 +133,6 @@ class TaskResult:
             attempt=body["attempt"],
             counters=body["counters"],
             watermark=body["watermark"],
-            passed=body.get("passed"),
             shuffle=body["shuffle"],
             pieces=tuple(Piece(*each) for each in body["pieces"]),
             segments=tuple(segment_from(each) for each in body["segments"]),
@@ -141,6 +141,7 @@ class TaskResult:
             pipeline=body.get("pipeline", ""),
             epoch=body.get("epoch", 0),
             marks=dict(body.get("marks", {})),
+            unread=tuple(body.get("unread", ())),
             costs=dict(body.get("costs", {})),
         )
 

@@ -13,14 +13,16 @@ import polars as pl
 
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.emission import Times
-from tidegate.engine.map_task import InputSlice, MapOutput, map_epoch
+from tidegate.engine.input_slice import InputSlice
+from tidegate.engine.map_task import MapOutput, map_epoch
 from tidegate.engine.reduce_task import reduce_epoch
 from tidegate.engine.regroup import regroup
-from tidegate.engine.segments import Standing, is_due
+from tidegate.engine.segments import Standing
 from tidegate.engine.shuffle import fetch
 from tidegate.epochs import paths
 from tidegate.epochs.costs import UNMETERED, Meter
 from tidegate.epochs.draft import Draft
+from tidegate.epochs.layout import Split
 from tidegate.epochs.manifest import (
     Manifest,
     frontier_after,
@@ -29,7 +31,8 @@ from tidegate.epochs.manifest import (
     watermark_behind,
 )
 from tidegate.epochs.record import EpochRecord
-from tidegate.epochs.result import Task, TaskResult, read_results, result_key, tasks_of
+from tidegate.epochs.reduce_stage import reduce_stage
+from tidegate.epochs.result import Task, TaskResult, read_results, result_key
 from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.frontier import SOURCE
 from tidegate.limits import ATTACHED_BYTES
@@ -161,13 +164,15 @@ class _Attempt:
 
     def map(self) -> TaskResult:
         """Reads and combines one slice of the input; shuffles, or writes the sink's rows."""
-        mapped = self._read(self.record.layout.slices[self.task.number])
+        splits = self.record.layout.slices[self.task.number]
+        mapped = self._read(splits)
         shuffle, pieces = self.draft.shuffled(mapped.partials)
         return self.draft.result(
             counters=mapped.counters,
             shuffle=shuffle,
             pieces=pieces,
             outputs=self.draft.outputs(mapped.rows, mapped.dead, {0: mapped.late}),
+            unread=tuple(splits[number].input for number in mapped.unread),
             **self._stated(mapped),
         )
 
@@ -178,23 +183,21 @@ class _Attempt:
             number: The stage's, from 1.
         """
         wanted = self.draft.ranges[self.task.number]
-        before = read_results(self.stores.state, self._keys_of(number - 1))
+        stage = reduce_stage(number, self.record, self.plan.rules, self.previous, self._results)
+        if self.task not in stage.tasks:
+            return self.draft.result(counters={}, unchanged=True)
         sources = [
             (each.shuffle, piece)
-            for each in before
+            for each in stage.before
             for piece in each.pieces
             if piece.task == self.task.number
         ]
-        passed = self._passed(number, before)
-        times = self._times(number, passed)
-        if not sources and not self._is_due(number, wanted, times):
-            return self.draft.result(counters={}, passed=passed, unchanged=True)
-        at_hand = dict(zip(self._keys_of(number - 1), (each.attached for each in before), strict=True))
+        at_hand = {self._key_of(each): each.attached for each in stage.before}
+        times = self._times(number, stage.passed)
         done = self._reduced(number, wanted, fetch(self.stores.state, sources, at_hand), times)
         shuffle, pieces = self.draft.shuffled(done.partials)
         return self.draft.result(
             counters=done.counters,
-            passed=passed,
             segments=done.segments,
             shuffle=shuffle,
             pieces=pieces,
@@ -203,7 +206,7 @@ class _Attempt:
 
     def epoch(self) -> TaskResult:
         """Does all stages of a small epoch in one go, with nothing stored between them."""
-        mapped = self._read(range(len(self.record.inputs)))
+        mapped = self._read([Split(number) for number in range(len(self.record.inputs))])
         stated = self._stated(mapped)
         counters, dead, rows = mapped.counters, mapped.dead, mapped.rows
         late = {0: mapped.late}
@@ -255,9 +258,11 @@ class _Attempt:
         counters = {name: n for name, n in reduced.counters.items() if not name.startswith("panes_")}
         return _Reduced(segments, None, again.partials, again.late, _add(counters, again.counters), dead)
 
-    def _read(self, numbers: "range | tuple[int, ...]") -> MapOutput:
-        inputs = [self.record.inputs[number].object for number in numbers]
-        slices = [InputSlice(each.key, each.version, each.size) for each in inputs]
+    def _read(self, splits: Sequence[Split]) -> MapOutput:
+        inputs = [(self.record.inputs[each.input].object, each) for each in splits]
+        slices = [
+            InputSlice(each.key, each.version, each.size, split.start, split.end) for each, split in inputs
+        ]
         return map_epoch(
             self.plan,
             self.stores.input,
@@ -271,18 +276,6 @@ class _Attempt:
         """What the inputs say of the watermark, for the task's result."""
         marks = {producer: moment for producer, moment in mapped.stated.items() if producer != SOURCE}
         return {"watermark": mapped.stated.get(SOURCE), "marks": marks}
-
-    def _passed(self, number: int, before: Sequence[TaskResult]) -> int:
-        """The watermark of a reduce stage at the epoch's end, from the results of the stage before it."""
-        if number == 1:
-            return self._frontier(before)
-        segments: list[Segment] = []
-        for each, (low, high) in zip(before, self.record.layout.ranges, strict=True):
-            kept = each.unchanged
-            segments += self._old_segments(number - 1, KeyRange(low, high)) if kept else each.segments
-        # All tasks of a stage have the same.
-        passed = before[0].passed
-        return self._behind(number, MIN if passed is None else passed, segments)
 
     def _before(self, number: int) -> int:
         """The watermark of a later reduce stage before the epoch; `MIN` if there is no such stage."""
@@ -310,14 +303,14 @@ class _Attempt:
         return tuple(each for each in found if each)
 
     def _is_due(self, number: int, wanted: KeyRange, times: Times) -> bool:
-        return any(is_due(each, times) for each in self._old_segments(number, wanted))
+        return any(each.is_due(times.after, times.now) for each in self._old_segments(number, wanted))
 
-    def _keys_of(self, number: int) -> list[str]:
-        """The keys of the results of a stage's tasks."""
-        layout = self.record.layout
-        count = len(layout.ranges if number else layout.slices)
-        tasks = tasks_of(self.record.epoch, stage_name(number), count)
-        return [result_key(self.plan.name, each) for each in tasks]
+    def _results(self, tasks: Sequence[Task]) -> list[TaskResult]:
+        """The results of tasks of a stage before."""
+        return read_results(self.stores.state, [result_key(self.plan.name, each) for each in tasks])
+
+    def _key_of(self, result: TaskResult) -> str:
+        return result_key(self.plan.name, Task(self.task.epoch, result.stage, result.task))
 
 
 def _add(first: dict[str, int], second: dict[str, int]) -> dict[str, int]:

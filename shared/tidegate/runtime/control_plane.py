@@ -14,13 +14,15 @@ from tidegate.epochs import lease, paths
 from tidegate.epochs.action import HOUSEKEEPING, Action, next_action
 from tidegate.epochs.head import Head
 from tidegate.epochs.intake import InputObject, accept
-from tidegate.epochs.machine import Coordinator, Event, State
-from tidegate.epochs.record import EpochRecord, Limits
-from tidegate.epochs.result import Task
+from tidegate.epochs.layout import Limits
+from tidegate.epochs.machine import Coordinator, Event
+from tidegate.epochs.record import EpochRecord
+from tidegate.epochs.reduce_stage import map_tasks
+from tidegate.epochs.result import Task, tasks_of
 from tidegate.epochs.sweep import EPOCHS_KEPT, sweep
 from tidegate.errors import ForeignObject
 from tidegate.limits import EXECUTION_HISTORY, LEASE, RECONCILE_OVERLAP, SWEPT_AFTER
-from tidegate.outline import Outline
+from tidegate.outline import Outline, stage_name
 from tidegate.runtime.meter import Meter
 from tidegate.runtime.notifications import Alarm, Upload
 from tidegate.stores.ports import Alarms, Clock, ObjectInfo, Objects, Table
@@ -190,12 +192,12 @@ class ControlPlane:
         )
 
     def next_stage(self, execution: str, epoch: int, stage: int, later: int, history: int) -> Answer:
-        """The tasks of the next reduce stage of an epoch.
+        """The tasks of the next reduce stage of an epoch, without those that have nothing to do.
 
         Args:
             execution: As for `plan`; its lease is renewed, for an epoch of many stages may outlast one.
             epoch: The epoch.
-            stage: The number of the stage that is done, from 1.
+            stage: The number of the stage that is done, 0 for the map stage.
             later: How many stages follow it.
             history: As for `plan`.
 
@@ -267,11 +269,13 @@ class ControlPlane:
         answer: Answer = {"epoch": record.epoch}
         tasks = 0
         if action.event is Event.LARGE:
-            for name, state in (("map", State.MAP), ("reduce", State.REDUCE)):
-                stage = self._coordinator().tasks(record, state)
-                tasks += len(stage)
-                answer[name] = _payloads(stage)
-            answer |= {"stage": 1, "later": max(0, record.layout.shuffles - 1)}
+            layout, maps = record.layout, map_tasks(record)
+            # What is looked at first follows a stage without tasks.
+            stage = layout.shuffles - layout.looked_at
+            reduces = tasks_of(record.epoch, stage_name(1), len(layout.ranges) * stage)
+            tasks = len(maps) + len(reduces)
+            answer |= {"map": _payloads(maps), "reduce": _payloads(reduces)}
+            answer |= {"stage": stage, "later": layout.looked_at}
         return answer | {"history": history + _EVENTS_OF_TASK * tasks}
 
     def _coordinator(self) -> Coordinator:

@@ -8,7 +8,7 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.errors import UsageError
 from tidegate.outline import Outline
 from tidegate.runtime.buckets import Environment, bucket, memory_of_function

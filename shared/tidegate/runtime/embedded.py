@@ -17,9 +17,10 @@ from pathlib import Path
 
 from tidegate.epochs import intake
 from tidegate.epochs.invoker import Invoker
+from tidegate.epochs.layout import Limits, lay_out
 from tidegate.epochs.machine import Coordinator, drive
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import EpochRecord, Limits, lay_out
+from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.sweep import sweep
 from tidegate.errors import UsageError
 from tidegate.frontier import Frontier, UnionFrontier, WatermarkRule, first_frontier
@@ -147,7 +148,7 @@ class EmbeddedRunner:
             ended=tuple(each for each in record.ended if each in self._outline.bounded),
             planning={},
             previous=(last.key, checksum(last.encode())) if last else ("", ""),
-            layout=lay_out(record.inputs, self.limits, shuffles=self._outline.shuffles),
+            layout=lay_out(record.inputs, self.limits, self._outline, last.segments if last else ()),
         )
         self._state.put_if_absent(again.key, again.encode())
         # Before all time, so that nothing else is due: what an alarm made has a record of its own.

@@ -14,8 +14,8 @@ from itertools import groupby
 
 from tidegate.epochs import history, intake
 from tidegate.epochs.intake import Accepted, InputObject
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import Limits
 from tidegate.errors import UsageError
 from tidegate.outline import Outline
 from tidegate.plan import Plan

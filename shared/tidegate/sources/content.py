@@ -17,6 +17,7 @@ class Content:
     Args:
         chunks: The content in order, in parts of any size.
         size: Bytes of a batch at most, unless a line is longer.
+        opens: Whether it begins where its file does, and not with a line in the middle of it.
 
     Example:
         >>> content = Content([b"a\nb", b"c\nd\n"], size=4)
@@ -24,9 +25,10 @@ class Content:
         [(1, b'a\n'), (2, b'bc\n'), (3, b'd\n')]
     """
 
-    def __init__(self, chunks: Iterable[bytes], size: int = BATCH_BYTES) -> None:
+    def __init__(self, chunks: Iterable[bytes], size: int = BATCH_BYTES, *, opens: bool = True) -> None:
         self._chunks = iter(chunks)
         self._size = size
+        self._opens = opens
         self._kept = b""
         self._line = 1
 
@@ -36,8 +38,8 @@ class Content:
         return self._kept[:length]
 
     def skip(self, start: bytes) -> None:
-        """Leaves these bytes out, if it starts with them."""
-        if self.start(len(start)) == start:
+        """Leaves these bytes out, if the file opens with them."""
+        if self._opens and self.start(len(start)) == start:
             self._kept = self._kept[len(start) :]
             self._line += start.count(b"\n")
 

@@ -7,19 +7,31 @@ import polars as pl
 
 from tidegate.limits import BATCH_BYTES, INPUT_OBJECT_BYTES
 from tidegate.sources.columnar import read_parquet
-from tidegate.sources.compression import inflated
+from tidegate.sources.compression import GZIP, ZSTD, inflated
 from tidegate.sources.content import Content
 from tidegate.sources.delimited import read_csv
 from tidegate.sources.json_lines import read_json_lines
 from tidegate.sources.records import Records, UnreadableFile, check_dead_letters
 from tidegate.sources.values import check_schema
 
-__all__ = ["Format", "check_schema", "read_batches"]
+__all__ = ["SPLIT_AT_LINES", "Format", "check_schema", "is_text", "read_batches"]
 
 Format = Literal["json", "csv", "parquet"]
 
+SPLIT_AT_LINES: frozenset[Format] = frozenset(("json",))
+"""The formats of which several tasks can read a file, if it is not compressed: any line end ends a record.
+
+In CSV it may stand in quotes, and whether it does depends on all that comes before it. Parquet would be cut
+at its row groups, but what it may inflate to is known from the pages of all of them.
+"""
+
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 """Byte order marks that no UTF-8 begins with."""
+
+
+def is_text(start: bytes) -> bool:
+    """Whether a file that opens with these bytes, at least four, is read as text, as its name says."""
+    return not start.startswith((*_UTF_16, GZIP, ZSTD))
 
 
 def read_batches(
@@ -31,6 +43,7 @@ def read_batches(
     null_values: Sequence[str] = (),
     max_bytes: int = INPUT_OBJECT_BYTES,
     batch_bytes: int = BATCH_BYTES,
+    opens: bool = True,
 ) -> Iterator[Records]:
     r"""The records of one file, batch by batch in their order; where it is cut changes no record.
 
@@ -42,6 +55,8 @@ def read_batches(
         null_values: Texts that mean null in CSV, besides the empty one.
         max_bytes: The uncompressed content at most.
         batch_bytes: The content of a batch at most; one record, or one row group of Parquet, may be more.
+        opens: Whether the parts begin where the file does, and not with a line in the middle of one whose
+            format is in `SPLIT_AT_LINES`; lines are counted from there.
 
     Raises:
         UnreadableFile: The file cannot be read, which may show at its very end: then none of its records
@@ -55,30 +70,30 @@ def read_batches(
         [] [(2, 'n: "x" is no Int64')]
     """
     bad = 0
-    chunks = inflated(name, parts, max_bytes)
-    for records in _batches(chunks, format, schema, null_values, max_bytes, batch_bytes):
+    if format == "parquet":
+        batches = _row_groups(inflated(name, parts, max_bytes), schema, max_bytes, batch_bytes)
+    elif opens:
+        content = Content(inflated(name, parts, max_bytes), batch_bytes)
+        if content.start(4).startswith(_UTF_16):
+            raise UnreadableFile("the file is UTF-16 or UTF-32; write it as UTF-8")
+        batches = _lines(content, format, schema, null_values)
+    else:
+        batches = _lines(Content(parts, batch_bytes, opens=False), format, schema, null_values)
+    for records in batches:
         bad += len(records.dead)
         check_dead_letters(bad)
         yield records
 
 
-def _batches(
-    chunks: Iterator[bytes],
-    format: Format,
-    schema: Mapping[str, pl.DataType],
-    null_values: Sequence[str],
-    max_bytes: int,
-    batch_bytes: int,
+def _row_groups(
+    chunks: Iterable[bytes], schema: Mapping[str, pl.DataType], max_bytes: int, batch_bytes: int
 ) -> Iterator[Records]:
-    if format == "parquet":
-        whole = list(chunks)
-        data = whole[0] if len(whole) == 1 else b"".join(whole)
-        yield from read_parquet(data, schema, max_bytes, batch_bytes)
-        return
-    content = Content(chunks, batch_bytes)
-    if content.start(4).startswith(_UTF_16):
-        raise UnreadableFile("the file is UTF-16 or UTF-32; write it as UTF-8")
-    if format == "json":
-        yield from read_json_lines(content, schema)
-    else:
-        yield from read_csv(content, schema, null_values)
+    whole = list(chunks)
+    data = whole[0] if len(whole) == 1 else b"".join(whole)
+    return read_parquet(data, schema, max_bytes, batch_bytes)
+
+
+def _lines(
+    content: Content, format: Format, schema: Mapping[str, pl.DataType], null_values: Sequence[str]
+) -> Iterator[Records]:
+    return read_json_lines(content, schema) if format == "json" else read_csv(content, schema, null_values)

@@ -9,8 +9,8 @@ import polars as pl
 from tidegate.errors import PipelineError
 from tidegate.expressions import check_expression, describe_expression
 from tidegate.frontier import WatermarkRule
-from tidegate.outline import DEAD_LETTERS
-from tidegate.sources.formats import Format
+from tidegate.outline import DEAD_LETTERS, SourceOutline
+from tidegate.sources.formats import SPLIT_AT_LINES, Format
 from tidegate.watermarks import WatermarkPolicy
 
 EVENT_TIME = "__event_time"
@@ -63,6 +63,10 @@ class Source:
     def rule(self) -> WatermarkRule:
         """How the watermark follows from what the files say."""
         return replace(self.watermark.rule(), ordered=self.ordered)
+
+    def outline(self) -> SourceOutline:
+        """What the coordinator has to know of it."""
+        return SourceOutline(self.kind, self.prefix, self.rule(), splits=self.kind in SPLIT_AT_LINES)
 
     def event_time_microseconds(self) -> pl.Expr:
         """The event time as Int64 microseconds since 1970 in UTC, null where it is missing."""

@@ -30,6 +30,10 @@ T = TypeVar("T")
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
+_FOLDERS = 1_000
+"""Folders that a store remembers to lie below its root, at most."""
+
+
 class LocalObjects:
     """Files below a folder.
 
@@ -137,7 +141,9 @@ class LocalObjects:
         if folder not in self._inside:
             if not self._leads_inside(folder):
                 return False
-            # Each folder is looked at once.
+            # Each folder is looked at once, or seldom: every epoch has some of its own.
+            if len(self._inside) >= _FOLDERS:
+                self._inside.clear()
             self._inside.add(folder)
         return not path.is_symlink() or path.resolve().is_relative_to(self._root)
 

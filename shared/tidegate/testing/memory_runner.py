@@ -11,9 +11,9 @@ from typing import Any
 
 from tidegate.epochs import intake
 from tidegate.epochs.invoker import Invoker
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import Coordinator, drive
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import Limits
 from tidegate.epochs.tasks import TaskStores
 from tidegate.outline import DEAD_LETTERS
 from tidegate.plan import Plan

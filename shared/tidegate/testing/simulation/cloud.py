@@ -8,8 +8,8 @@ from typing import Any
 from tidegate.epochs import paths
 from tidegate.epochs.action import HOUSEKEEPING
 from tidegate.epochs.head import Head
+from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import Event
-from tidegate.epochs.record import Limits
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.errors import TidegateError

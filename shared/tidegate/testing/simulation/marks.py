@@ -5,7 +5,7 @@ The idea is TigerBeetle's coverage marks, counted over seeds.
 
 from collections.abc import Iterable, Sequence
 
-from tidegate.testing.simulation.oracles import ALL_HELD
+from tidegate.testing.simulation.oracles import ALL_HELD, CUT_UP
 from tidegate.testing.simulation.ports import Step
 
 MARKS: dict[str, tuple[str, str, str]] = {
@@ -33,6 +33,8 @@ MARKS: dict[str, tuple[str, str, str]] = {
     "dead letters were written": ("", "output put_if_absent dead-letters", "True"),
     "an epoch was fanned out": ("reduce", "state put_if_absent", "True"),
     "a small epoch ran in one call": ("epoch", "state put_if_absent", "True"),
+    "a file was cut up for several tasks": ("oracle", CUT_UP, ""),
+    "which reduce tasks have work was looked up": ("plan", "/results/map-", ""),
     "a map task had a shuffle object": ("map", "shuffle.arrow", ""),
     "all sources of a union were held by a backlog": ("oracle", ALL_HELD, ""),
 }

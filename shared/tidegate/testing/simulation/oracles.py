@@ -10,12 +10,12 @@ from tidegate.epochs.head import Head
 from tidegate.epochs.intake import waiting
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord
-from tidegate.epochs.result import TaskResult, result_key, tasks_of
+from tidegate.epochs.reduce_stage import results_of
+from tidegate.epochs.result import Task, TaskResult, read_results, result_key
 from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.frontier import UnionFrontier
 from tidegate.limits import LEASE
-from tidegate.outline import stage_name
 from tidegate.references import checksum
 from tidegate.stores.ports import ObjectInfo, Wanted, in_turn
 from tidegate.testing.simulation.cloud import Cloud
@@ -26,6 +26,7 @@ PROMPT = LEASE // 2
 """How long an accepted object may wait where no process fails, microseconds."""
 
 
+CUT_UP = "a file is cut up"
 ALL_HELD = "all sources of a union are held"
 """What the history says of an epoch after which each source has a watermark that waits for a backlog."""
 
@@ -119,6 +120,9 @@ class Watch:
         frontier = manifest.frontier
         if isinstance(frontier, UnionFrontier) and all(each.held for each in frontier.sources.values()):
             self.cloud.universe.note("oracle", ALL_HELD)
+        slices = self._record(manifest).layout.slices
+        if any(split.start for each in slices for split in each):
+            self.cloud.universe.note("oracle", CUT_UP)
         published = self._published(head.epoch)
         if set(published) != set(manifest.outputs):
             violated(f"epoch {head.epoch} names {manifest.outputs}, and its tasks' results {list(published)}")
@@ -254,17 +258,13 @@ class Watch:
             cloud.universe.violated(f"epoch {record.epoch} was not frozen on top of epoch {record.epoch - 1}")
         state, output = _without_results(cloud.state, record.epoch), Archive(Bucket("output"))
         stores = TaskStores(Archive(cloud.input), state, output)
-        layout = record.layout
-        stages = [(stage_name(0), len(layout.slices))]
-        stages += [(stage_name(1 + number), len(layout.ranges)) for number in range(layout.shuffles)]
-        if layout.small:
-            stages = [("epoch", 1)]
-        results: list[TaskResult] = []
-        for stage, count in stages:
-            for task in tasks_of(record.epoch, stage, count):
+
+        def again(tasks: Sequence[Task]) -> list[TaskResult]:
+            for task in tasks:
                 run_task(cloud.plan, stores, task, "replay")
-                key = result_key(record.pipeline, task)
-                results.append(TaskResult.decode(key, state.get(key)))
+            return read_results(state, [result_key(record.pipeline, each) for each in tasks])
+
+        results = results_of(record, cloud.plan.rules, previous, again)
         replayed = build_manifest(record, cloud.plan.rules, previous, results)
         if _content(replayed) != _content(committed):
             cloud.universe.violated(
