@@ -50,6 +50,27 @@ def test_what_was_read_is_not_asked_for_again(store: Counting, cached: CachedObj
     assert store.asked == [("a.kept", (0, 4)), ("a.kept", (6, 2)), ("a.kept", (4, 2))]
 
 
+def test_of_many_only_what_is_missing_is_asked_for(store: Counting, cached: CachedObjects) -> None:
+    cached.put("a.kept", b"0123456789")
+    store.put("b.kept", b"0123456789")
+    store.put("c", b"0123456789")
+    wanted = [("a.kept", [(2, 2), (2, 2)]), ("b.kept", [(4, 2), (4, 2)]), ("c", [(6, 2)]), ("c", None)]
+    for _ in range(2):
+        assert cached.get_many(wanted) == [[b"23", b"23"], [b"45", b"45"], [b"67"], [b"0123456789"]]
+    assert store.asked == [("b.kept", (4, 2)), ("c", (6, 2)), ("c", (6, 2))]
+
+
+def test_what_was_created_is_kept_and_what_somebody_else_created_is_not(
+    store: Counting, cached: CachedObjects
+) -> None:
+    store.put("b.kept", b"theirs")
+    assert cached.put_if_absent("a.kept", b"ours")
+    assert not cached.put_if_absent("b.kept", b"ours")
+    assert cached.get_ranges("a.kept", [(0, 4)]) == [b"ours"]
+    assert cached.get_ranges("b.kept", [(0, 6)]) == [b"theirs"]
+    assert store.asked == [("b.kept", (0, 6))]
+
+
 def test_what_was_written_is_not_asked_for(store: Counting, cached: CachedObjects) -> None:
     cached.put("a.kept", b"0123456789")
     assert store.get("a.kept") == b"0123456789"
