@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.errors import ObjectNotFound
+from tidegate.errors import CorruptObject, ObjectNotFound
 from tidegate.stores.cached import CachedObjects
 from tidegate.stores.memory import MemoryObjects
 from tidegate.stores.ports import Objects
@@ -130,3 +130,30 @@ def test_without_room_the_store_is_asked(store: Counting, cached: CachedObjects,
 def test_an_object_that_is_not_there(cached: CachedObjects) -> None:
     with pytest.raises(ObjectNotFound):
         cached.get_ranges("a.kept", [(0, 1)])
+
+
+def test_work_that_is_misled_by_what_is_kept_is_done_again_without_it(
+    store: Counting, cached: CachedObjects
+) -> None:
+    cached.put("a.kept", b"old")
+    store.put("a.kept", b"new")
+
+    def work() -> bytes:
+        ((data,),) = cached.get_many([("a.kept", [(0, 3)])])
+        if data != b"new":
+            raise CorruptObject("a.kept: not what was written")
+        return data
+
+    assert cached.trusting(work) == b"new"
+    cached.put("a.kept", b"bad")
+    with pytest.raises(CorruptObject):
+        cached.trusting(work)
+
+
+def test_what_was_kept_of_an_object_goes_when_it_is_created_again(
+    store: Counting, cached: CachedObjects
+) -> None:
+    assert cached.put_if_absent("a.kept", b"old")
+    store.delete(["a.kept"])
+    assert cached.put_if_absent("a.kept", b"new")
+    assert cached.get_ranges("a.kept", [(0, 3)]) == [b"new"]
