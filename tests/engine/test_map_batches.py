@@ -97,6 +97,12 @@ ROWS = st.one_of(
 FILES = st.lists(st.lists(ROWS, max_size=25).map(b"\n".join), max_size=3)
 
 
+def rows_of(runner: MemoryRunner) -> Counter[bytes]:
+    """All rows that a run has published, and how often."""
+    written = [data for manifest in runner.manifests for data in runner.outputs(manifest)]
+    return Counter(line for data in written for line in data.splitlines())
+
+
 def outcome(of: Plan, waves: Sequence[Sequence[bytes]], batch: int | None) -> dict[str, Any]:
     """All that a run leaves behind; the batches are so small, or each file is one."""
     runner = MemoryRunner(of, NOW)
@@ -108,14 +114,8 @@ def outcome(of: Plan, waves: Sequence[Sequence[bytes]], batch: int | None) -> di
             runner.upload({f"events/{number}-{file}.json": data for file, data in enumerate(wave)})
             runner.run()
         runner.run(close=True)
-    rows = [
-        line
-        for manifest in runner.manifests
-        for data in runner.outputs(manifest)
-        for line in data.splitlines()
-    ]
     return {
-        "rows": Counter(rows),
+        "rows": rows_of(runner),
         "late": [row for manifest in runner.manifests for row in runner.late(manifest)],
         "dead": runner.dead_letters(),
         "totals": {name: count for name, count in runner.totals.items() if "bytes" not in name},
@@ -219,16 +219,10 @@ def cut_up(of: Plan, files: dict[str, bytes], limits: Limits | None) -> dict[str
     runner = MemoryRunner(of, NOW, limits)
     runner.upload(files)
     runner.run(close=True)
-    rows = [
-        line
-        for manifest in runner.manifests
-        for data in runner.outputs(manifest)
-        for line in data.splitlines()
-    ]
     dead = [placed(letter, files) for letter in runner.dead_letters()]
     order = ("file", "line", "reason")
     return {
-        "rows": Counter(rows),
+        "rows": rows_of(runner),
         "dead": sorted(dead, key=lambda letter: [letter[name] for name in order]),
         "totals": runner.totals,
         "watermarks": [manifest.frontier.watermark for manifest in runner.manifests],
