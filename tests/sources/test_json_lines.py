@@ -204,6 +204,19 @@ def test_files_without_records(data):
     assert (records.frame.height, records.dead) == (0, [])
 
 
+@pytest.mark.parametrize("other", [b"", b'{"s": null}\n'])
+def test_a_large_file_of_lines_that_are_all_alike(other):
+    line = b'{"s": "%d", "i": %d, "t": %d}\n'
+    alike = b"".join(line % (number, number, 1_700_000_000_000 + number) for number in range(25_000))
+    assert len(alike) > json_lines._MANY_BYTES
+    with patch.object(json_lines, "read_uniform", wraps=json_lines.read_uniform) as tried:
+        records = read_json_lines(alike + other + alike, SCHEMA)
+    assert tried.called
+    expected, dead = json_lines._SlowReader(SCHEMA).read(Piece(alike + other + alike, 1))
+    assert_frame_equal(records.frame, expected, check_exact=True)
+    assert records.dead == dead
+
+
 def test_numbers_and_texts_of_times_in_one_file():
     data = b'{}\n{"t": 0}\n{"t": "1970-01-01T00:00:00.001"}\n{"t": null}\n{"t": 2}\n{"t": "3"}'
     records = read_json_lines(data, {"t": pl.Datetime("ms")})

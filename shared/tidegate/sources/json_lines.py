@@ -52,6 +52,9 @@ _SURROGATE_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9
 _NO_TEXT = r"^(?:[\[{]|(?:-?[0-9]+(?:\.[0-9]+)?|true|false)$)"
 _NUMBERS = (pl.Int8(), pl.Int16(), pl.UInt8(), pl.UInt16())
 _PROBED_LINES = 100
+_MANY_BYTES = 1024 * 1024
+"""From so many on it is worth it to see whether all lines are alike: that takes some thirty queries."""
+
 _REFUSALS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
@@ -206,7 +209,7 @@ def _settled(frame: pl.DataFrame, doubt: pl.Series, piece: Piece, slow: _SlowRea
 
 def _parsed(piece: Piece, schema: Mapping[str, pl.DataType]) -> tuple[pl.DataFrame | None, pl.Series]:
     """The rows of a piece, and which of them are in doubt; None when a line may be no JSON."""
-    uniform = read_uniform(piece, schema)
+    uniform = read_uniform(piece, schema) if len(piece.data) >= _MANY_BYTES else None
     if uniform is not None:
         return uniform, _nowhere(uniform.height)
     parsed, doubt = _parse(piece.data, {name: _read_as(name, dtype, piece) for name, dtype in schema.items()})
