@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from infra.localcloud import LocalCloud
+from tests.cloud.test_end_to_end import logs, settle
 
 HERE = Path(__file__).parent
 PATIENCE = 60
@@ -21,11 +22,6 @@ def cloud(request: pytest.FixtureRequest) -> Iterator[LocalCloud]:
     parameters = {"Pipeline": "pipelines.clock:pipeline", "SmallEpochBytes": request.param}
     with LocalCloud(parameters=parameters, pipelines=HERE / "pipelines") as cloud:
         yield cloud
-
-
-def logs(cloud: LocalCloud) -> str:
-    assert cloud.logs
-    return "\n".join(f"--- {path.name}\n{path.read_text()}" for path in sorted(cloud.logs.glob("*.log")))
 
 
 def eventually(cloud: LocalCloud, wanted: Callable[[], bool]) -> None:
@@ -62,8 +58,7 @@ def test_early_panes_come_by_the_clock_and_are_grouped_again(cloud: LocalCloud) 
     upload(cloud, "b.json", ("red", 4, "12:00:31"))
     eventually(cloud, lambda: left(cloud) == Counter({(7, 2): 1}))
     assert [pane["op"] for pane in panes(cloud)] == ["insert", "retract", "insert"]
-    eventually(cloud, lambda: all(each["status"] != "RUNNING" for each in executions(cloud)))
-    assert {each["status"] for each in executions(cloud)} == {"SUCCEEDED"}, logs(cloud)
+    settle(cloud)
 
 
 def executions(cloud: LocalCloud) -> list[dict[str, Any]]:

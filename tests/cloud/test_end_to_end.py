@@ -17,6 +17,7 @@ from urllib.parse import quote_plus
 import pytest
 
 from infra.localcloud import LocalCloud
+from infra.localcloud.template import REGION
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -122,6 +123,26 @@ def panes_on_laptop(folder: Path) -> Panes:
     return panes_of([path.read_text() for path in sorted((folder / "output").rglob("epoch-*.json"))])
 
 
+def stats_of(cloud: LocalCloud) -> str:
+    """What `tidegate stats` prints about the deployment."""
+    pipeline = f"{HERE / 'pipelines' / 'scores.py'}:pipeline"
+    command = [
+        sys.executable,
+        "-m",
+        "tidegate",
+        "stats",
+        pipeline,
+        "--bucket",
+        cloud.resources["StateBucket"],
+    ]
+    aws = {"AWS_ENDPOINT_URL": cloud.endpoint, "AWS_REGION": REGION}
+    keys = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "shared"), **aws, **keys}
+    return subprocess.run(
+        command, check=True, env=environment, stdout=subprocess.PIPE, text=True, timeout=60
+    ).stdout
+
+
 @pytest.mark.parametrize(("small_epoch_bytes", "called"), PATHS, ids=["one function", "fanned out"])
 def test_uploads_become_the_panes_of_the_embedded_runner(
     cloud: LocalCloud, called: set[str], tmp_path: Path
@@ -144,6 +165,9 @@ def test_uploads_become_the_panes_of_the_embedded_runner(
             assert panes_in_cloud(cloud) == expected
     assert seen == sorted(set(seen)), "every upload fires something"
     assert functions_called(cloud) == called
+    stats = stats_of(cloud)
+    assert all(f"\n{stage.lower():>8}  " in stats for stage in {"Plan", *called - CONTROL, "Commit"}), stats
+    assert "Lambda time" in stats, "functions know their memory"
     timings = Counter(dict(pane)["pane_timing"] for pane in panes_in_cloud(cloud))
     assert timings["late"] == 1
     names = ["ApproximateNumberOfMessages"]
