@@ -8,6 +8,7 @@ a lineage, and any object of an epoch can be computed again from it and the epoc
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 
 from tidegate.branches import Branch
 from tidegate.errors import TidegateError
@@ -136,6 +137,10 @@ class Plan:
 
     def outline(self) -> Outline:
         """What the coordinator has to know of the plan, without the engine and without Polars."""
+        return self._outline
+
+    @cached_property
+    def _outline(self) -> Outline:
         return Outline(
             pipeline=self.name,
             fingerprint=self.fingerprint(),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.epochs.scenario import NOON, SECOND, Wave, World, compiled, lines, manifest_of, uploaded
+from tests.epochs.scenario import NOON, SECOND, Wave, World, compiled, lines, manifest_of, panes, uploaded
 from tidegate.epochs import paths
 from tidegate.epochs.layout import Limits
 from tidegate.epochs.manifest import Manifest
@@ -54,8 +54,8 @@ class Deployed:
         self.clock = ManualClock(NOON)
         self._meter = Meter()
         stores = self._meter.stores(self.world.stores)
-        kept = CachedObjects(stores.state, self.cache, 1_000_000, paths.may_hold_layers)
-        self._stores = replace(stores, state=kept)
+        self._cached = CachedObjects(stores.state, self.cache, 1_000_000, paths.may_hold_layers)
+        self._stores = replace(stores, state=self._cached)
         self._small = SmallEpochs(PLAN, self._stores, self._meter)
         self._attempts = count()
         self._control = ControlPlane(
@@ -77,7 +77,7 @@ class Deployed:
         answer = self._control.plan(execution, 0)
         if answer["action"] == "epoch":
             attempt = f"attempt-{next(self._attempts)}"
-            self._small.run(self._control, answer["epoch"], attempt)
+            self._cached.trusting(lambda: self._small.run(self._control, answer["epoch"], attempt))
         else:
             for each in (*answer["map"], *answer["reduce"]):
                 self._run(each)
@@ -116,9 +116,9 @@ def requests(manifest: Manifest, *stages: str) -> dict[str, int]:
     }
 
 
-def minute(number: int) -> str:
+def minute(number: int, score: int = 1) -> str:
     """A file of one minute: it opens a window for each team, and fires those of the minute before."""
-    return lines(*((team, 1, 60 * number + 5) for team in ("x", "y", "z")))
+    return lines(*((team, score, 60 * number + 5) for team in ("x", "y", "z")))
 
 
 def test_a_small_epoch(deployed: Deployed) -> None:
@@ -216,3 +216,21 @@ def _objects(deployed: Deployed, manifest: Manifest, what: str) -> list[str]:
         each.key for each in deployed.world.state.list(f"{manifest.pipeline}/data/{manifest.epoch:010d}")
     ]
     return [key for key in listed if key.endswith(what)]
+
+
+def test_a_warm_function_goes_on_where_all_state_was_removed_and_begun_anew(tmp_path: Path) -> None:
+    """What it keeps has the names of what is there now, and is something else."""
+    first = Deployed(tmp_path)
+    for number in range(3):
+        first.epoch(minute(number))
+    world = first.world
+    for store in (world.state, world.output, world.input):
+        store._objects.clear()
+    world.table._rows.clear()
+    second = Deployed(tmp_path, world=world)
+    second.clock.moment = first.clock.moment
+    for number in range(2):
+        second.epoch(minute(number, score=100))
+    first.clock.moment = second.clock.moment
+    first.epoch(minute(2, score=100))
+    assert {pane["total"] for pane in panes(world)} == {100}

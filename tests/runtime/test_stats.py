@@ -65,7 +65,8 @@ def test_stages_are_in_the_order_of_an_epoch_with_their_sum(
     head, *stages = lines[start : start + 6]
     assert [each[0] for each in stages] == ["plan", "map", "reduce", "commit", "all"]
     assert head[-2:] == ["calls", "transitions"]
-    assert stages[-1][-2:] == [f"{2 + 2 + 2}", f"{6 + 2 + 2}"], "with two tasks in each stage"
+    for column in (-2, -1):
+        assert int(stages[-1][column]) == sum(int(each[column]) for each in stages[:-1]) > 4
     assert "lists" not in head, "nothing was listed"
 
 

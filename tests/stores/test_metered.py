@@ -57,6 +57,14 @@ def test_reads_and_writes_are_counted_with_their_bytes(objects: MeteredObjects, 
     assert counted.taken() == {"state.get": 1, "state.bytes_read": 4}
 
 
+def test_each_of_many_objects_is_counted_by_itself(objects: MeteredObjects, counted: Counted) -> None:
+    objects.put("a", bytes(10))
+    objects.put("b", bytes(2 * MIB))
+    counted.taken()
+    objects.get_many([("a", None), ("b", [(0, 10), (20, 10)]), ("b", [(0, 10), (MIB + 11, 10)]), ("a", [])])
+    assert counted.taken() == {"state.get": 4, "state.bytes_read": 10 + 30 + 20}
+
+
 def test_a_get_that_finds_nothing_is_a_request(objects: MeteredObjects, counted: Counted) -> None:
     with pytest.raises(ObjectNotFound):
         objects.get("a")

@@ -63,3 +63,17 @@ def test_what_may_change_is_asked_for_each_time(objects: RememberedObjects, aske
     objects.put("a", b"2")
     assert objects.get("a") == b"2"
     assert asked.gets == 2
+
+
+def test_of_many_only_those_are_asked_for_that_are_not_remembered(
+    objects: RememberedObjects, asked: Asked
+) -> None:
+    for name in "abc":
+        objects.put(f"{name}.kept", name.encode() * 4)
+    objects.get("b.kept")
+    wanted = [("a.kept", None), ("b.kept", None), ("b.kept", [(1, 2)]), ("c.kept", [(0, 3)])]
+    assert objects.get_many(wanted) == [[b"aaaa"], [b"bbbb"], [b"bb"], [b"ccc"]]
+    assert asked.gets == 3
+    # What was read whole is remembered, and of the others nothing is.
+    assert objects.get_many(wanted) == [[b"aaaa"], [b"bbbb"], [b"bb"], [b"ccc"]]
+    assert asked.gets == 4

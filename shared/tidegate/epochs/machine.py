@@ -153,6 +153,7 @@ class Coordinator:
         self._limits = limits
         self._clock = clock
         self._now = now or (lambda inputs: clock.now())
+        self._last: tuple[tuple[str, str], Manifest | None] = (("", ""), None)
 
     def check(self) -> None:
         """Refuses the state of another plan; whoever is to write nothing then asks before.
@@ -263,6 +264,7 @@ class Coordinator:
                     f"epoch {record.epoch} of {record.pipeline} cannot be committed: the head is at epoch "
                     f"{self._head().epoch}; the table was changed from outside, restore it from a backup"
                 ) from None
+        self._last = moved.manifest, manifest
         self._settled(moved)
         return manifest
 
@@ -348,7 +350,10 @@ class Coordinator:
         return read_results(self._objects, [result_key(self._outline.pipeline, each) for each in tasks])
 
     def _manifest(self, head: Head) -> Manifest | None:
-        return read_manifest(self._objects, head.manifest)
+        # What has the same checksum is the same: each manifest is read once.
+        if self._last[0] != head.manifest:
+            self._last = head.manifest, read_manifest(self._objects, head.manifest)
+        return self._last[1]
 
 
 def event_of(record: EpochRecord | None) -> Event:

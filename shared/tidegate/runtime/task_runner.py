@@ -40,11 +40,11 @@ def run_task(environment: Environment, task: Mapping[str, Any], attempt: str) ->
         TidegateError: The task failed; no record is in the message.
     """
     wanted = Task(int(task["epoch"]), str(task["stage"]), int(task["task"]))
-    meter, stores = _metered_stores(environment)
+    meter, stores, cached = _metered_stores(environment)
     meter.begin()
     plan = _plan(environment["TIDEGATE_PIPELINE"])
     try:
-        run(plan, stores, wanted, attempt, meter)
+        cached.trusting(lambda: run(plan, stores, wanted, attempt, meter))
     except TidegateError:
         raise
     except FAILURES as error:
@@ -54,11 +54,12 @@ def run_task(environment: Environment, task: Mapping[str, Any], attempt: str) ->
 
 def run_epoch(environment: Environment, control: ControlPlane, epoch: int, attempt: str) -> Answer:
     """Runs a small epoch, whole, and commits it; see `SmallEpochs`."""
-    meter, stores = _metered_stores(environment)
-    return _small_epochs(environment["TIDEGATE_PIPELINE"], stores, meter).run(control, epoch, attempt)
+    meter, stores, cached = _metered_stores(environment)
+    small = _small_epochs(environment["TIDEGATE_PIPELINE"], stores, meter)
+    return cached.trusting(lambda: small.run(control, epoch, attempt))
 
 
-def _metered_stores(environment: Environment) -> tuple[Meter, TaskStores]:
+def _metered_stores(environment: Environment) -> tuple[Meter, TaskStores, CachedObjects]:
     return _metered(
         bucket(environment, "TIDEGATE_INPUT_BUCKET"),
         bucket(environment, "TIDEGATE_STATE_BUCKET"),
@@ -68,12 +69,14 @@ def _metered_stores(environment: Environment) -> tuple[Meter, TaskStores]:
 
 
 @cache
-def _metered(input_: S3Objects, state: S3Objects, output: S3Objects, memory: int) -> tuple[Meter, TaskStores]:
+def _metered(
+    input_: S3Objects, state: S3Objects, output: S3Objects, memory: int
+) -> tuple[Meter, TaskStores, CachedObjects]:
     """The stores, the state with the layers that this function read or wrote while it was warm."""
     meter = Meter(memory=memory)
     stores = meter.stores(TaskStores(input_, state, output))
     kept = CachedObjects(stores.state, Path(gettempdir()), CACHE_BYTES, paths.may_hold_layers)
-    return meter, replace(stores, state=kept)
+    return meter, replace(stores, state=kept), kept
 
 
 @cache

@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TypeVar
 
+from tidegate.errors import CorruptObject
 from tidegate.stores.ports import ObjectInfo, Objects, Range, Wanted
+
+Done = TypeVar("Done")
 
 _CHECKSUM = 16
 """Bytes of the checksum before those of a file."""
@@ -72,14 +76,13 @@ class CachedObjects:
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""
         self._objects.put(key, data)
-        if self._keeps(key):
-            self._keep((key, 0, len(data)), data)
+        self._written(key, data)
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """See `Objects.put_if_absent`."""
         created = self._objects.put_if_absent(key, data)
-        if created and self._keeps(key):
-            self._keep((key, 0, len(data)), data)
+        if created:
+            self._written(key, data)
         return created
 
     def list(self, folder: str) -> Iterable[ObjectInfo]:
@@ -89,6 +92,23 @@ class CachedObjects:
     def delete(self, keys: Sequence[str]) -> None:
         """See `Objects.delete`."""
         self._objects.delete(keys)
+
+    def trusting(self, work: Callable[[], Done]) -> Done:
+        """Does a piece of work, and once more without what is kept if that is not what the work expects.
+
+        Somebody may have removed all objects and begun anew, with others of the same names.
+
+        Raises:
+            CorruptObject: The store itself has something else.
+        """
+        try:
+            return work()
+        except CorruptObject:
+            if not self._kept:
+                raise
+            for part in tuple(self._kept):
+                self._drop(part)
+            return work()
 
     def _find(self, key: str, wanted: Sequence[Range]) -> dict[Range, bytes]:
         """Those of the wanted parts that lie in what is kept."""
@@ -112,6 +132,12 @@ class CachedObjects:
             return None
         self._kept.move_to_end(part)
         return data
+
+    def _written(self, key: str, data: bytes) -> None:
+        for part in tuple(self._of_key.get(key, ())):
+            self._drop(part)
+        if self._keeps(key):
+            self._keep((key, 0, len(data)), data)
 
     def _keep(self, part: Part, data: bytes) -> None:
         if len(data) > self._size or part in self._kept:
