@@ -129,7 +129,7 @@ def segment(low: int, high: int, size: int, windows: int = 1_000) -> Segment:
 def test_reduce_tasks_follow_from_state_and_not_from_map_tasks() -> None:
     backfill = inputs([10 * MB] * 100)
     layout = lay_out(backfill, Limits(), PLAN)
-    assert (len(layout.slices), len(layout.ranges)) == (32, 8)
+    assert (len(layout.slices), len(layout.ranges)) == (32, 16)
     layout = lay_out(inputs([9 * MB]), Limits(), PLAN, [segment(0, KEY_GROUPS, 320 * MB)])
     assert (len(layout.slices), len(layout.ranges)) == (1, 16)
     assert len(lay_out(backfill, Limits(), plan(0)).ranges) == 0
@@ -185,7 +185,7 @@ def test_reduce_tasks_share_state_and_input_evenly(
     layout = lay_out(inputs(sizes), limits, PLAN, state)
     if layout.small:
         return
-    groups = [sum(sizes) / 4 / KEY_GROUPS] * KEY_GROUPS
+    groups = [sum(sizes) / 2 / KEY_GROUPS] * KEY_GROUPS
     for each in state:
         for group in range(each.range.low, each.range.high):
             groups[group] += each.layers[0].length / 10 / (each.range.high - each.range.low)

@@ -213,5 +213,5 @@ _LOOKED_AT = 100
 _CALLED_UNSEEN = 3
 """Reduce tasks behind the map stage that are called without a look at which of them have work."""
 
-_COMBINED = 4
-"""How many bytes of input become one byte for the reduce tasks, or more do where keys repeat."""
+_COMBINED = 2
+"""Bytes of input that are taken for one that reaches the reduce tasks; far more are where keys repeat."""
