@@ -23,7 +23,7 @@ from rich.table import Table
 
 from pipelines import flights, flights_data
 from tidegate.epochs.manifest import Manifest
-from tidegate.epochs.record import Limits
+from tidegate.epochs.layout import Limits
 from tidegate.errors import TidegateError, UsageError
 from tidegate.plan import compile_plan
 from tidegate.runtime.embedded import open_runner
