@@ -577,13 +577,13 @@ def tasks_look_at_the_clock() -> Iterator[None]:
     """Processing time is not the record's, but when the task runs."""
     original = tasks._Attempt._times
 
-    def times(self: Any, gained: Any) -> Any:
+    def times(self: Any, *given: Any) -> Any:
         store = self.stores.state
         while hasattr(store, "_objects"):
             store = store._objects
         line = getattr(store, "_line", None)
         now = line.universe.scheduler.moment if line else self.record.now
-        return replace(original(self, gained), now=now)
+        return replace(original(self, *given), now=now)
 
     with patch.object(tasks._Attempt, "_times", times):
         yield
@@ -616,14 +616,17 @@ def a_task_that_is_done_is_published_for_any_pipeline() -> Iterator[None]:
     """As it was once: the result was looked for before the record."""
     original = tasks.run_task
 
-    def run_task(plan: Any, stores: Any, task: Any, attempt: str) -> Any:
+    def run_task(plan: Any, stores: Any, task: Any, *more: Any) -> Any:
         key = result_key(plan.name, task)
         try:
             return tasks._publish(stores, key, TaskResult.decode(key, stores.state.get(key)), {})
         except ObjectNotFound:
-            return original(plan, stores, task, attempt)
+            return original(plan, stores, task, *more)
 
-    with patch("tidegate.testing.simulation.cloud.run_task", run_task):
+    with (
+        patch("tidegate.testing.simulation.cloud.run_task", run_task),
+        patch("tidegate.runtime.small_epoch.run_task", run_task),
+    ):
         yield
 
 
