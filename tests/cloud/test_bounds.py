@@ -8,7 +8,9 @@ import yaml
 
 from infra.localcloud.template import Scope, transformed
 from tests.epochs.scenario import NOON, compiled
+from tidegate.epochs import lease
 from tidegate.epochs.action import HOUSEKEEPING
+from tidegate.epochs.head import ROWS_TOGETHER
 from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import TRANSITIONS, State
 from tidegate.limits import EXECUTION_HISTORY, LEASE, MAX_TASKS
@@ -118,6 +120,17 @@ def test_housekeeping_that_hangs_ends_with_the_lease_at_the_latest() -> None:
         failed = STATES[name]["Retry"][-1]
         assert "States.TaskFailed" in failed["ErrorEquals"]
         assert (1 + failed["MaxAttempts"]) * timeout * 1_000_000 <= LEASE
+
+
+def test_the_largest_epoch_is_settled_in_one_call_of_the_commit() -> None:
+    """A transaction of a hundred rows takes a tenth of a second, and seldom much more."""
+    transactions = -(-TEMPLATE["Parameters"]["MaxFilesPerEpoch"]["Default"] // ROWS_TOGETHER)
+    assert RESOURCES["CommitFunction"]["Properties"]["Timeout"] >= transactions
+
+
+def test_a_planner_that_stalls_wakes_before_its_execution_is_forgotten() -> None:
+    """Executions take a second at least, and as many of those that ended are remembered."""
+    assert RESOURCES["PlanFunction"]["Properties"]["Timeout"] <= lease._REMEMBERED
 
 
 def test_few_intake_functions_run_at_once() -> None:

@@ -18,6 +18,9 @@ Not an epoch's, and not counted: attempts that lost, were tried again or failed;
 and the sweep do; an execution's beginning and end, which are 4 transitions and a call of the plan function;
 and what that function reads and writes to go on to another reduce stage.
 
+A commit that is stopped while its inputs leave the table counts as if all had left; planning, which goes on
+with that, counts what it does.
+
 | name | what |
 |---|---|
 | `<store>.get` `.put` `.list` `.delete` | requests to `input`, `state` or `output`, counted as S3 does |
