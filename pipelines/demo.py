@@ -22,8 +22,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from pipelines import flights, flights_data
-from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.layout import Limits
+from tidegate.epochs.manifest import Manifest
 from tidegate.errors import TidegateError, UsageError
 from tidegate.plan import compile_plan
 from tidegate.runtime.embedded import open_runner
