@@ -124,3 +124,16 @@ def test_a_bucket_without_the_pipeline(
     monkeypatch.setattr("tidegate.cli.bucket", lambda environment, name: MemoryObjects())
     assert main(["stats", reference, "--bucket", "theirs"]) == USAGE
     assert "no epoch of a pipeline 'scores' is committed in s3://theirs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "a b", "ab", "s3://theirs", "theirs/state", "Theirs", ".theirs", "theirs.", "a" * 64, "theirs\n"],
+)
+def test_what_no_bucket_can_be_called(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["stats", "never_loaded.py", "--bucket", name])
+    assert ended.value.code == USAGE
+    said = capsys.readouterr().err
+    assert f"{name!r} is no name of a bucket" in said
+    assert "without s3://" in said
