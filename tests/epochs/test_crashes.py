@@ -22,7 +22,7 @@ from tidegate.testing.faults import Crash, Interference
 PLAN = compiled(trigger=EARLY_AND_LATE)
 LAYOUTS = {
     "one file an epoch": Limits(files=1),
-    "fanned out": Limits(small=0, task_bytes=1, tasks=3),
+    "fanned out": Limits(small=0, task_bytes=1, tasks=2),
 }
 
 

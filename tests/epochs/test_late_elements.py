@@ -12,9 +12,8 @@ from tidegate.testing.faults import Crash, Interference
 
 PLAN = compiled(trigger=EARLY_AND_LATE, lateness="0s", late_to="late")
 LAYOUTS = {
-    "one file an epoch": Limits(files=1),
     "one task": Limits(),
-    "fanned out": Limits(small=0, task_bytes=1, tasks=3),
+    "fanned out": Limits(small=0, task_bytes=1, tasks=2),
 }
 
 

@@ -7,7 +7,7 @@ from tests.epochs.points import SCENARIOS, visit
 CHOSEN = (
     "fixed, early and late, accumulating, fanned out",
     "fixed, every two, discarding, one file an epoch",
-    "global, every two, accumulating, fanned out",
+    "global, every two, accumulating, one file an epoch",
     "no grouping, fanned out",
 )
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from tests.sources.whole import read_json_lines
-from tidegate.sources import json_lines, pieces
+from tidegate.sources import json_lines, pieces, uniform_lines
 from tidegate.sources.json_lines import MAX_NESTING
 from tidegate.sources.pieces import Piece
 from tidegate.sources.records import LINE
@@ -208,10 +208,10 @@ def test_files_without_records(data):
 def test_a_large_file_of_lines_that_are_all_alike(other):
     line = b'{"s": "%d", "i": %d, "t": %d}\n'
     alike = b"".join(line % (number, number, 1_700_000_000_000 + number) for number in range(25_000))
-    assert len(alike) > json_lines._MANY_BYTES
-    with patch.object(json_lines, "read_uniform", wraps=json_lines.read_uniform) as tried:
+    assert len(alike) > uniform_lines.MANY_BYTES
+    with patch.object(uniform_lines, "read_uniform", wraps=uniform_lines.read_uniform) as tried:
         records = read_json_lines(alike + other + alike, SCHEMA)
-    assert tried.called
+    assert tried.call_count == 1
     expected, dead = json_lines._SlowReader(SCHEMA).read(Piece(alike + other + alike, 1))
     assert_frame_equal(records.frame, expected, check_exact=True)
     assert records.dead == dead

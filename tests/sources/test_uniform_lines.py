@@ -8,10 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from tidegate.sources import uniform_lines
 from tidegate.sources.json_lines import _SlowReader
 from tidegate.sources.pieces import Piece
 from tidegate.sources.records import LINE
-from tidegate.sources.uniform_lines import read_uniform
+from tidegate.sources.uniform_lines import UniformReader, read_uniform
 
 SCHEMA = {"s": pl.String(), "i": pl.Int64(), "f": pl.Float64(), "small": pl.Int8(), "none": pl.Boolean()}
 PLAIN = st.text(
@@ -57,7 +58,7 @@ def test_what_a_machine_writes_is_read(
     st.integers(0),
     st.integers(0, 2),
     st.binary(max_size=2)
-    | st.sampled_from([b'"', b",", b"0", b"-", b"+", b".", b"\\", b"\n", b"\r", b"}", b" "]),
+    | st.sampled_from([b'"', b",", b"0", b"-", b"-0", b"+", b".", b"\\", b"\n", b"\r", b"}", b" "]),
 )
 @example([{"s": "", "i": 12, "other": "", "é": 1, "f": 1.0, "small": 1}] * 2, (",", ":"), "\n", 13, 0, b"0")
 def test_what_somebody_changed_is_right_or_not_read(
@@ -66,6 +67,15 @@ def test_what_somebody_changed_is_right_or_not_read(
     data = written(rows, separators, end, last=True)
     place %= len(data)
     is_right(data[:place] + by + data[place + length :])
+
+
+def test_after_lines_that_are_not_alike_no_more_of_a_file_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uniform_lines, "MANY_BYTES", 20)
+    schema = {"s": pl.String(), "i": pl.Int64()}
+    alike, other, few = Piece(LINE_OF_TWO * 2, 1), Piece(LINE_OF_TWO * 2 + b"\n", 1), Piece(LINE_OF_TWO, 1)
+    uniform = UniformReader(schema)
+    assert [uniform.read(each) is not None for each in (alike, few, alike)] == [True, False, True]
+    assert [uniform.read(each) is not None for each in (other, alike)] == [False, False]
 
 
 LINE_OF_TWO = b'{"s":"a","i":1}\n'
@@ -116,8 +126,10 @@ def test_one_other_line_and_none_is_read(other: bytes) -> None:
         (b'{"s":300}', {"s": pl.UInt8()}),
         (b'{"s":1e999}', {"s": pl.Float64()}),
         (b'{"s":1.}', {"s": pl.Float64()}),
-        (b'{"other":.5}', {"s": pl.Float64()}),
-        (b'{"other":1e}', {"s": pl.Float64()}),
+        (b'{"s":"a","other":.5}', {"s": pl.String()}),
+        (b'{"s":"a","other":1e}', {"s": pl.String()}),
+        (b'{"s":-0}', {"s": pl.Float64()}),
+        (b'{"s":1,"t":2,"u":3}', {"s": pl.Int64()}),
         (b'{"s":{"t":1}}', {"s": pl.Int64()}),
         (b'{"s":[1]}', {"s": pl.Int64()}),
         (b'{"s":"a"', {"s": pl.String()}),

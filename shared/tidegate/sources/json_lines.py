@@ -36,7 +36,7 @@ from tidegate.sources.records import (
     empty_frame,
     readable,
 )
-from tidegate.sources.uniform_lines import read_uniform
+from tidegate.sources.uniform_lines import UniformReader
 from tidegate.sources.values import INTEGERS, Value, json_reader, series, stored, within
 
 MAX_NESTING = 100
@@ -52,9 +52,6 @@ _SURROGATE_PAIR = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9
 _NO_TEXT = r"^(?:[\[{]|(?:-?[0-9]+(?:\.[0-9]+)?|true|false)$)"
 _NUMBERS = (pl.Int8(), pl.Int16(), pl.UInt8(), pl.UInt16())
 _PROBED_LINES = 100
-_MANY_BYTES = 1024 * 1024
-"""From so many on it is worth it to see whether all lines are alike: that takes some thirty queries."""
-
 _REFUSALS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
 
 
@@ -65,9 +62,9 @@ def read_json_lines(content: Content, schema: Mapping[str, pl.DataType]) -> Iter
         UnreadableFile: Too many of the lines of a batch cannot be read.
     """
     content.skip(BYTE_ORDER_MARK)
-    slow = _SlowReader(schema)
+    slow, uniform = _SlowReader(schema), UniformReader(schema)
     for piece in content.batches():
-        frame, dead = read_pieces(piece, lambda part: _fast(part, schema, slow), slow.read)
+        frame, dead = read_pieces(piece, lambda part: _fast(part, schema, slow, uniform), slow.read)
         yield Records(frame, dead, partial(_texts, piece))
 
 
@@ -177,14 +174,16 @@ _DECODER = json.JSONDecoder(
 )
 
 
-def _fast(piece: Piece, schema: Mapping[str, pl.DataType], slow: _SlowReader) -> Result | None:
+def _fast(
+    piece: Piece, schema: Mapping[str, pl.DataType], slow: _SlowReader, uniform: UniformReader
+) -> Result | None:
     """The records of a piece without a line that is no JSON; None when there may be one."""
     # Stripped at its start only, it is not copied.
     if not piece.data.lstrip(b"\n"):
         return empty_frame(schema), []
     if looks_compressed(piece.data) or has_long_line(piece.data) or _half_surrogates(piece.data):
         return None
-    parsed, doubt = _parsed(piece, schema)
+    parsed, doubt = _parsed(piece, schema, uniform)
     lines = None if parsed is None else _line_numbers(piece, parsed.height)
     if parsed is None or lines is None:
         return None
@@ -207,11 +206,13 @@ def _settled(frame: pl.DataFrame, doubt: pl.Series, piece: Piece, slow: _SlowRea
     return pl.concat([frame.filter(~doubt), again]).sort(LINE), dead
 
 
-def _parsed(piece: Piece, schema: Mapping[str, pl.DataType]) -> tuple[pl.DataFrame | None, pl.Series]:
+def _parsed(
+    piece: Piece, schema: Mapping[str, pl.DataType], uniform: UniformReader
+) -> tuple[pl.DataFrame | None, pl.Series]:
     """The rows of a piece, and which of them are in doubt; None when a line may be no JSON."""
-    uniform = read_uniform(piece, schema) if len(piece.data) >= _MANY_BYTES else None
-    if uniform is not None:
-        return uniform, _nowhere(uniform.height)
+    alike = uniform.read(piece)
+    if alike is not None:
+        return alike, _nowhere(alike.height)
     parsed, doubt = _parse(piece.data, {name: _read_as(name, dtype, piece) for name, dtype in schema.items()})
     # Only a row without doubt is sure to be an object.
     if parsed is None or _deep(piece.data, parsed.height - int(doubt.sum())):
