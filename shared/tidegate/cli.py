@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import signal
 import sys
 import time
@@ -29,6 +30,8 @@ INTERRUPTED = 130
 
 PAPER = "pipelines.paper"
 """The package with the figures of the Dataflow Model paper, in Tidegate's repository."""
+
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 
 _PIPELINE = "a pipeline: module:name, a file, or file.py:name"
 
@@ -156,7 +159,9 @@ def _add_stats(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     place.add_argument(
         "--state", type=Path, metavar="DIR", help="the folder of its state, if it was given one"
     )
-    place.add_argument("--bucket", metavar="NAME", help="the bucket of state of a deployment")
+    place.add_argument(
+        "--bucket", type=_bucket_name, metavar="NAME", help="the bucket of state of a deployment"
+    )
     stats.add_argument(
         "--epochs",
         type=_positive,
@@ -189,6 +194,15 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is below 1")
     return number
+
+
+def _bucket_name(text: str) -> str:
+    if not _BUCKET_NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no name of a bucket, which has 3 to 63 lower-case letters, digits, dots and "
+            "hyphens; give the name alone, such as my-stack-state, without s3:// and without a folder"
+        )
+    return text
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -253,7 +267,7 @@ def _replay(options: argparse.Namespace) -> int:
 
 def _stats(options: argparse.Namespace) -> int:
     name = load_pipeline(options.pipeline).name
-    if options.bucket:
+    if options.bucket is not None:
         state = bucket({**os.environ, "BUCKET": options.bucket}, "BUCKET")
         stats = Stats.of(state, f"s3://{options.bucket}", name, options.epochs)
     else:

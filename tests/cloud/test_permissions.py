@@ -14,8 +14,9 @@ import pytest
 import tidegate as tg
 from infra.localcloud.template import transformed
 from tests.epochs.scenario import NOON, SECOND, WAVES, compiled, lines
-from tidegate.epochs import paths
+from tidegate.epochs import intake, paths
 from tidegate.epochs.layout import Limits
+from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Task
 from tidegate.epochs.sweep import EPOCHS_KEPT
 from tidegate.epochs.tasks import TaskStores, run_task
@@ -236,6 +237,8 @@ def a_crash_between_commit_and_settling(deployed: Deployed) -> None:
     """The head is moved, and rows of its inputs still wait: whoever comes next takes them out."""
     head = deployed.table.get(paths.HEAD)
     assert head is not None
+    key = paths.record(deployed.plan.outline().pipeline, int(head["epoch"]))
+    intake.wait(deployed.table, EpochRecord.decode(key, deployed.state.get(key)).inputs)
     deployed.table.write(Put(paths.HEAD, {**head, "settled": int(head["epoch"]) - 1}, expected=head))
     deployed.control("plan").plan("another", 0)
     deployed.control("plan").release("another")

@@ -5,7 +5,14 @@ from hypothesis import strategies as st
 
 from tidegate.epochs.intake import Accepted, InputObject
 from tidegate.epochs.layout import Limits, Split, lay_out, take
-from tidegate.limits import INPUT_OBJECT_BYTES, KEY_GROUPS, MAX_TASKS, OPEN_BYTES
+from tidegate.limits import (
+    INPUT_OBJECT_BYTES,
+    KEY_GROUPS,
+    MAX_FILES_PER_EPOCH,
+    MAX_TASKS,
+    OPEN_BYTES,
+    SMALL_EPOCH_FILES,
+)
 from tidegate.outline import Outline, SourceOutline
 from tidegate.references import KeyRange, Layer, Segment
 
@@ -208,6 +215,14 @@ def test_an_epoch_takes_what_fits_and_at_least_one(sizes: list[int], limits: Lim
     assert size <= limits.bytes or len(taken) == 1
     if len(taken) < min(len(waiting), limits.files):
         assert size + waiting[len(taken)].object.size > limits.bytes
+
+
+def test_an_epoch_takes_no_more_files_than_its_tasks_read_in_time() -> None:
+    """Each is a request or more, one after the other."""
+    waiting = inputs([1] * (MAX_FILES_PER_EPOCH + 1))
+    assert len(take(waiting, Limits(tasks=1))) == SMALL_EPOCH_FILES
+    assert len(take(waiting, Limits(tasks=3))) == 3 * SMALL_EPOCH_FILES
+    assert len(take(waiting, Limits())) == MAX_FILES_PER_EPOCH
 
 
 def test_one_object_always_fits() -> None:

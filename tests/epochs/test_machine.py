@@ -20,14 +20,15 @@ from tests.epochs.scenario import (
     remains,
 )
 from tidegate.epochs import intake, paths
-from tidegate.epochs.head import Head
+from tidegate.epochs.head import ROWS_TOGETHER, Head
 from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import TRANSITIONS, Coordinator, Event, State, drive, event_of
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Task
 from tidegate.errors import CorruptObject, IncompatiblePipeline, ObjectNotFound, TidegateError
+from tidegate.limits import KEY_GROUPS
 from tidegate.stores.memory import MemoryTable
-from tidegate.stores.ports import Put, Write
+from tidegate.stores.ports import ANYTHING, Put, Write
 from tidegate.testing.faults import Crash, Interference
 from tidegate.timestamps import MAX
 
@@ -351,6 +352,45 @@ def _commit_and_stop(world: World, limits: Limits) -> None:
     runner.coordinator._table = StopsAfterTheHead(world.table)
     with pytest.raises(Crash):
         runner.coordinator.commit(record)
+
+
+def test_a_settling_that_is_stopped_again_and_again_comes_to_its_end() -> None:
+    """Each call goes on where the one before it was killed."""
+    world, limits = World(), Limits(files=4 * ROWS_TOGETHER)
+    runner = process(world, limits)
+    runner.accept(many(5 * ROWS_TOGETHER), NOON)
+    runner.coordinator.plan()
+    # As a commit leaves it that is killed before it settles.
+    moved = Head(1, ("", ""), 0, PLAN.fingerprint(), KEY_GROUPS)
+    world.table.write(Put(paths.HEAD, moved.row(), ANYTHING))
+    left = []
+    for _ in range(2):
+        killed = Process(PLAN, world, limits)
+        killed.coordinator._table = Stops(world.table, writes=2)
+        with pytest.raises(Crash):
+            killed.coordinator.plan()
+        left.append(len(intake.waiting(world.table, 1_000)))
+    assert left == [3 * ROWS_TOGETHER, ROWS_TOGETHER]
+    last = Process(PLAN, world, limits)
+    last.coordinator._table = Stops(world.table, writes=1)
+    record = last.coordinator.plan()
+    assert record is not None
+    assert (record.epoch, len(record.inputs)) == (2, ROWS_TOGETHER)
+
+
+class Stops:
+    """A table whose user is gone after so many writes."""
+
+    def __init__(self, table: MemoryTable, writes: int) -> None:
+        self._table = table
+        self._left = writes
+        self.get, self.query = table.get, table.query
+
+    def write(self, *writes: Write) -> None:
+        if not self._left:
+            raise Crash("after its writes")
+        self._left -= 1
+        self._table.write(*writes)
 
 
 class StopsAfterTheHead:

@@ -70,6 +70,19 @@ def test_stages_are_in_the_order_of_an_epoch_with_their_sum(
     assert "lists" not in head, "nothing was listed"
 
 
+def test_columns_of_zeros_are_left_out(reference: str, tmp_path: Path) -> None:
+    last = Stats.of(LocalObjects(tmp_path / "out.state"), "here", "scores", 1).manifests[-1]
+    stages = {"plan": {"calls": 1}, "commit": {"state.bytes_written": 7}}
+    printed = Stats([replace(last, costs=Costs(stages, {}, 1))]).text().splitlines()
+    start = printed.index("this epoch by stage") + 2
+    assert [each.split() for each in printed[start : start + 4]] == [
+        ["stage", "written", "calls"],
+        ["plan", "0", "B", "1"],
+        ["commit", "7", "B", "0"],
+        ["all", "7", "B", "1"],
+    ]
+
+
 def test_the_last_epochs_and_all_of_them(
     reference: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -124,3 +137,16 @@ def test_a_bucket_without_the_pipeline(
     monkeypatch.setattr("tidegate.cli.bucket", lambda environment, name: MemoryObjects())
     assert main(["stats", reference, "--bucket", "theirs"]) == USAGE
     assert "no epoch of a pipeline 'scores' is committed in s3://theirs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "a b", "ab", "s3://theirs", "theirs/state", "Theirs", ".theirs", "theirs.", "a" * 64, "theirs\n"],
+)
+def test_what_no_bucket_can_be_called(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["stats", "never_loaded.py", "--bucket", name])
+    assert ended.value.code == USAGE
+    said = capsys.readouterr().err
+    assert f"{name!r} is no name of a bucket" in said
+    assert "without s3://" in said

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,42 @@ def test_a_leftover_does_not_hinder_the_next_writer(root: Path) -> None:
     assert objects.put_if_absent("folder/a", b"whole")
     objects.put("folder/a", b"other")
     assert objects.get("folder/a") == b"other"
+
+
+def test_folders_go_with_the_last_file_in_them(root: Path) -> None:
+    objects = LocalObjects(root)
+    for key in ("epochs/1/results/a", "epochs/1/results/b", "epochs/1/record", "epochs/2/record"):
+        objects.put(key, b"")
+    objects.delete(["epochs/1/results/a"])
+    assert (root / "epochs/1/results").is_dir()
+    objects.delete(["epochs/1/record", "epochs/1/results/b", "epochs/3/results/missing"])
+    assert [each.name for each in (root / "epochs").iterdir()] == ["2"]
+    objects.delete(["epochs/2/record"])
+    assert not (root / "epochs").exists()
+    objects.put("epochs/1/results/a", b"again")
+    assert objects.get("epochs/1/results/a") == b"again"
+
+
+def test_a_folder_that_goes_while_a_file_is_written_into_it(root: Path) -> None:
+    """Each writer removes the folder, where the other one has just looked whether it is there."""
+
+    def write(name: str) -> None:
+        objects = LocalObjects(root)
+        for number in range(200):
+            key = f"epochs/1/results/{name}-{number}"
+            assert objects.put_if_absent(key, b"x")
+            assert objects.get(key) == b"x"
+            objects.delete([key])
+
+    race(*(partial(write, name) for name in "abc"))
+    assert not (root / "epochs").exists()
+
+
+def test_the_root_stays_without_any_file(tmp_path: Path) -> None:
+    objects = LocalObjects(tmp_path / "new")
+    objects.put("a", b"")
+    objects.delete(["a"])
+    assert (tmp_path / "new").is_dir()
 
 
 def test_the_folder_without_a_name_is_the_root_alone(root: Path) -> None:

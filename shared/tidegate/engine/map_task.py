@@ -204,7 +204,11 @@ def _batch(
 
 
 def _no_records(each: InputSlice, reason: str) -> _Found:
-    """A file that cannot be read is one dead letter, and counts as one record."""
+    """A file that cannot be read is one dead letter, and counts as one record.
+
+    A part of one is a dead letter, too, and counts as nothing: once the epoch is committed, the file counts
+    as one record and one dead letter, however many of its parts could not be read.
+    """
     file = _Found(counters=Counter(records=int(each.is_whole)))
     end = each.size if each.end is None else each.end
     part = "" if each.is_whole else f"of its lines that begin in bytes {each.start} to {end}: "

@@ -15,8 +15,14 @@ The bytes of the record and of the manifest are not counted where they are writt
 Calls and transitions are those of the state machine on AWS (`infra/epoch.asl.yaml`), on a laptop too.
 
 Not an epoch's, and not counted: attempts that lost, were tried again or failed; what intake, reconciliation
-and the sweep do; an execution's beginning and end, which are 4 transitions and a call of the plan function;
-and what that function reads and writes to go on to another reduce stage.
+and the sweep do; an execution's beginning and end, which are 4 transitions and a call of the plan function.
+
+Only their calls and transitions are counted, and not their requests, CPU and time: of reduce tasks that are
+called unseen and find that they have nothing to do; and of the plan function where it looks which tasks of a
+reduce stage have work.
+
+A commit that is stopped while its inputs leave the table counts as if all had left; planning, which goes on
+with that, counts what it does.
 
 | name | what |
 |---|---|

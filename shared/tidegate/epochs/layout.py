@@ -31,7 +31,7 @@ class Limits:
     Attributes:
         bytes: Input bytes of one epoch at most; one object always fits.
         files: Input objects of one epoch at most.
-        tasks: Tasks of one stage at most.
+        tasks: Tasks of one stage at most; an epoch has no more inputs than `SMALL_EPOCH_FILES` for each.
         small: An epoch of at most this many input bytes runs whole in one function call, unless the state or
             the number of its inputs is large.
         task_bytes: Bytes that a task is given, unless `tasks` makes it more: of input if it is a map task, of
@@ -45,6 +45,11 @@ class Limits:
     small: int = SMALL_EPOCH_BYTES
     task_bytes: int = TASK_BYTES
     split_bytes: int = SPLIT_BYTES
+
+    @property
+    def inputs(self) -> int:
+        """Input objects of one epoch at most, with so few for each task that it reads them in time."""
+        return min(self.files, self.tasks * SMALL_EPOCH_FILES)
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ def take(objects: Sequence[Accepted], limits: Limits) -> tuple[Accepted, ...]:
     """As many of these waiting objects as fit into one epoch, in intake order, and at least one."""
     taken: list[Accepted] = []
     size = 0
-    for each in objects[: limits.files]:
+    for each in objects[: limits.inputs]:
         size += each.object.size
         if taken and size > limits.bytes:
             break
@@ -106,9 +111,9 @@ def take_waiting(table: Table, limits: Limits) -> tuple[Accepted, ...]:
     """What the next epoch takes; however many objects wait, not many more are looked at than are taken."""
     looked_at = 0
     while True:
-        looked_at = min(max(_LOOKED_AT, 4 * looked_at), limits.files)
+        looked_at = min(max(_LOOKED_AT, 4 * looked_at), limits.inputs)
         taken = take(waiting(table, looked_at), limits)
-        if len(taken) < looked_at or looked_at == limits.files:
+        if len(taken) < looked_at or looked_at == limits.inputs:
             return taken
 
 

@@ -42,12 +42,13 @@ from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.reduce_stage import map_tasks, reduce_stage, results_of
 from tidegate.epochs.result import Task, TaskResult, read_results, result_key, tasks_of
+from tidegate.epochs.settling import departures, settle
 from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
 from tidegate.frontier import UnionFrontier, first_frontier
 from tidegate.limits import KEY_GROUPS
 from tidegate.outline import Outline
 from tidegate.references import checksum
-from tidegate.stores.ports import Clock, Delete, Objects, Put, Row, Table
+from tidegate.stores.ports import Clock, Objects, Put, Row, Table
 from tidegate.timestamps import MAX
 
 
@@ -242,7 +243,7 @@ class Coordinator:
             # The same record and results give the same, save what this commit took; the first one counts.
             data = self._objects.get(manifest.key)
             manifest = Manifest.decode(manifest.key, data)
-        deletes = [Delete(paths.pending(each.position)) for each in record.inputs]
+        deletes = departures(record.inputs)
         at_once = len(deletes) < ROWS_TOGETHER
         moved = Head(
             epoch=record.epoch,
@@ -265,7 +266,7 @@ class Coordinator:
                     f"{self._head().epoch}; the table was changed from outside, restore it from a backup"
                 ) from None
         self._last = moved.manifest, manifest
-        self._settled(moved)
+        self._settled(moved, begun=False)
         return manifest
 
     def manifest(self) -> Manifest | None:
@@ -329,15 +330,13 @@ class Coordinator:
             planning=self.meter.spent(),
         )
 
-    def _settled(self, head: Head) -> Head:
+    def _settled(self, head: Head, *, begun: bool = True) -> Head:
         """Takes the inputs of the committed epoch out of the waiting rows, where that is still to do."""
         if head.settled == head.epoch:
             return head
         key = paths.record(self._outline.pipeline, head.epoch)
         record = EpochRecord.decode(key, self._objects.get(key))
-        rows = [Delete(paths.pending(each.position)) for each in record.inputs]
-        for start in range(0, len(rows), ROWS_TOGETHER):
-            self._table.write(*rows[start : start + ROWS_TOGETHER])
+        settle(self._table, record.inputs, begun=begun)
         settled = replace(head, settled=head.epoch)
         try:
             self._table.write(Put(paths.HEAD, settled.row(), expected={"epoch": head.epoch}))

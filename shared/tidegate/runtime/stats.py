@@ -15,6 +15,9 @@ from tidegate.stores.ports import Objects
 
 _REQUESTS = ("get", "put", "list", "delete")
 
+_ZEROS = ("0", "0 B", "0.000", "0.000000")
+"""How nothing looks as a number, bytes, seconds and dollars."""
+
 _ALL = "all"
 """The row of a table that is the sum of the others."""
 
@@ -161,8 +164,8 @@ def _of_stage(stage: str, counts: Counter[str]) -> Row:
 
 
 def _table(head: Row, rows: Sequence[Row]) -> str:
-    """Rows below their head; columns in which nothing is counted are left out."""
-    kept = [number for number in range(len(head)) if any(row[number] != "0" for row in rows)]
+    """Rows below their head; columns of zeros are left out."""
+    kept = [number for number in range(len(head)) if any(row[number] not in _ZEROS for row in rows)]
     lines = [[line[number] for number in kept] for line in (head, *rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(kept))]
     return "\n".join(

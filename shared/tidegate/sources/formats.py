@@ -59,8 +59,9 @@ def read_batches(
             format is in `SPLIT_AT_LINES`; lines are counted from there.
 
     Raises:
-        UnreadableFile: The file cannot be read, which may show at its very end: then none of its records
-            counts, and the file is one dead letter.
+        UnreadableFile: It cannot be read, which may show at its very end: then none of these records counts,
+            and the file is one dead letter. Of a file that several tasks read, that goes for the part that
+            is read here, and no other one.
 
     Example:
         >>> parts = [b'{"n": 1}\n{"n"', b': "x"}']

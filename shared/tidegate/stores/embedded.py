@@ -30,6 +30,9 @@ T = TypeVar("T")
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
+_TRIES = 20
+"""How often a file is written at most whose folder is removed each time."""
+
 _FOLDERS = 1_000
 """Folders that a store remembers to lie below its root, at most."""
 
@@ -90,17 +93,21 @@ class LocalObjects:
 
     def _write(self, key: str, data: bytes, mode: Literal["create", "overwrite"]) -> None:
         path = self._path(key)
-        try:
-            if not path.parent.exists():
-                # obstore does so as well, but only after it has failed, and that takes a millisecond.
-                path.parent.mkdir(parents=True, exist_ok=True)
-            self._store.put(key, data, mode=mode)
-        except AlreadyExistsError:
-            raise
-        except ValueError:
-            raise self._no_name(key) from None
-        except (BaseError, OSError) as error:
-            raise _failed(path, "written", error) from None
+        for further in reversed(range(_TRIES)):
+            try:
+                if not path.parent.exists():
+                    # obstore does so as well, but only after it has failed, and that takes a millisecond.
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                self._store.put(key, data, mode=mode)
+                return
+            except AlreadyExistsError:
+                raise
+            except ValueError:
+                raise self._no_name(key) from None
+            except (BaseError, OSError) as error:
+                # Who removed the last file of a folder may have removed the folder just now.
+                if not further or _number(error) != errno.ENOENT:
+                    raise _failed(path, "written", error) from None
 
     def list(self, folder: str) -> Iterable[ObjectInfo]:
         """See `Objects.list`; an empty folder name lists the files of the root itself, and no deeper."""
@@ -108,9 +115,25 @@ class LocalObjects:
         return sorted((each for each in found if each), key=lambda info: info.key)
 
     def delete(self, keys: Sequence[str]) -> None:
-        """See `Objects.delete`."""
-        for key in keys:
-            _remove(self._path(key))
+        """See `Objects.delete`; folders go with the last file in them, for each listing would walk them."""
+        files = [self._path(key) for key in keys]
+        for file in files:
+            _remove(file)
+        for folder in {file.parent for file in files}:
+            self._remove_empty(folder)
+
+    def _remove_empty(self, folder: Path) -> None:
+        """Removes a folder and those above it, as far as nothing is in them; the root stays."""
+        while folder != self._root:
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                pass
+            except OSError:
+                # Something is in it, or it is not ours to remove: an empty folder does no harm.
+                return
+            self._inside.discard(folder)
+            folder = folder.parent
 
     def clear_unfinished(self, folder: str) -> None:
         """Removes what writers that were killed left half-written; only while nobody writes."""
@@ -298,12 +321,18 @@ def _remove(path: Path) -> None:
         raise _failed(path, "removed", error) from None
 
 
+def _number(error: BaseError | OSError) -> int | None:
+    """The system's number of an error, which obstore has in its text."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    found = _OS_ERROR.search(str(error))
+    return int(found[1]) if found else None
+
+
 def _failed(path: Path, doing: str, error: BaseError | OSError) -> TidegateError:
     """The error for a file that cannot be used; obstore's own goes on for pages, with the reason inside."""
-    number = _OS_ERROR.search(str(error))
-    reason = os.strerror(int(number[1])) if number else str(error).split("\n", maxsplit=1)[0]
-    if isinstance(error, OSError) and error.strerror:
-        reason = error.strerror
+    number = _number(error)
+    reason = os.strerror(number) if number else str(error).split("\n", maxsplit=1)[0]
     return TidegateError(f"{path} cannot be {doing}: {reason}; mend that and run again")
 
 
