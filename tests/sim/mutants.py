@@ -26,7 +26,7 @@ from tidegate.engine import assignment, key_groups, reduce_task
 from tidegate.engine.columns import GONE
 from tidegate.engine.input_slice import InputSlice, SliceContent
 from tidegate.engine.segments import Standing
-from tidegate.epochs import action, intake, lease, machine, paths, reduce_stage, sweep, tasks
+from tidegate.epochs import action, intake, lease, machine, paths, reduce_stage, settling, sweep, tasks
 from tidegate.epochs.draft import Draft
 from tidegate.epochs.machine import Coordinator, Event
 from tidegate.epochs.record import EpochRecord
@@ -249,7 +249,7 @@ def inputs_leave_the_queue_when_they_are_frozen() -> Iterator[None]:
 
 @mutant
 def inputs_stay_in_the_queue_after_a_commit() -> Iterator[None]:
-    with patch.object(machine, "Delete", lambda key: Put("forgotten", {"row": key}, ANYTHING)):
+    with patch.object(settling, "Delete", lambda key: Put("forgotten", {"row": key}, ANYTHING)):
         yield
 
 
