@@ -39,6 +39,11 @@ def rows(*games: tuple[str, int, str]) -> bytes:
 FIRST = rows(("red", 3, "12:00:26"), ("blue", 5, "12:01:25"), ("red", 2, "12:04:00"))
 SECOND = rows(("blue", 7, "12:05:19"), ("red", 1, "12:06:30"))
 LATE = rows(("red", 4, "12:01:59"), ("red", 9, "12:08:30"))
+BONUSES = b"""at,team,score
+2026-05-01T12:00:40Z,red,10
+2026-05-01T12:05:00Z,blue,20
+2026-05-01T12:07:00Z,red,30
+"""
 
 
 CONTROL = {"Intake", "Plan", "Reconcile", "Sweep"}
@@ -47,8 +52,14 @@ PATHS = [(SMALL, CONTROL | {"Epoch"}), ("0", CONTROL | {"Map", "Reduce", "Commit
 
 
 @pytest.fixture
-def cloud(small_epoch_bytes: str) -> Iterator[LocalCloud]:
-    parameters = {"Pipeline": "pipelines.scores:pipeline", "SmallEpochBytes": small_epoch_bytes}
+def module() -> str:
+    """The module of the pipeline that is deployed."""
+    return "scores"
+
+
+@pytest.fixture
+def cloud(small_epoch_bytes: str, module: str) -> Iterator[LocalCloud]:
+    parameters = {"Pipeline": f"pipelines.{module}:pipeline", "SmallEpochBytes": small_epoch_bytes}
     with LocalCloud(parameters=parameters, pipelines=HERE / "pipelines") as cloud:
         yield cloud
 
@@ -114,8 +125,8 @@ def panes_in_cloud(cloud: LocalCloud) -> Panes:
     return panes_of([s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys])
 
 
-def panes_on_laptop(folder: Path) -> Panes:
-    pipeline = f"{HERE / 'pipelines' / 'scores.py'}:pipeline"
+def panes_on_laptop(folder: Path, module: str = "scores") -> Panes:
+    pipeline = f"{HERE / 'pipelines' / module}.py:pipeline"
     paths = ["--input", str(folder / "input"), "--output", str(folder / "output")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "shared")}
     command = [sys.executable, "-m", "tidegate", "run", pipeline, *paths]
@@ -188,27 +199,35 @@ def notify(cloud: LocalCloud, configurations: list[dict[str, Any]]) -> list[dict
 
 
 @pytest.mark.parametrize("small_epoch_bytes", [SMALL])
-def test_an_upload_whose_event_is_lost_is_found_by_the_next_coordinator(
-    cloud: LocalCloud, tmp_path: Path
+@pytest.mark.parametrize("module", ["both"])
+def test_of_two_sources_an_upload_whose_event_is_lost_is_found_by_the_next_coordinator(
+    cloud: LocalCloud, module: str, tmp_path: Path
 ) -> None:
-    source = tmp_path / "input" / "scores"
-    source.mkdir(parents=True)
     configurations = notify(cloud, [])
-    lost = upload(cloud, "scores/a b+ü.json", FIRST)
+    lost = upload(cloud, "bonuses/a b+ü.csv", BONUSES)
     notify(cloud, configurations)
-    upload(cloud, "scores/second.json", SECOND)
+    files = {"bonuses/a b+ü.csv": BONUSES, "scores/first.json": FIRST, "scores/second.json": SECOND}
+    for name, content in files.items():
+        path = tmp_path / "input" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        if name.startswith("scores/"):
+            upload(cloud, name, content)
     settle(cloud)
-    (source / "a b+ü.json").write_bytes(FIRST)
-    (source / "second.json").write_bytes(SECOND)
-    expected = panes_on_laptop(tmp_path)
-    assert panes_in_cloud(cloud) == expected, logs(cloud)
+    found = panes_in_cloud(cloud)
+    assert found == panes_on_laptop(tmp_path, module), logs(cloud)
+    # The minimum of both watermarks, 12:06:20 and 12:06:30, is past the windows of 12:00 and 12:04.
+    batch = {("blue", "00", 5, 1), ("red", "00", 13, 2), ("blue", "04", 27, 2), ("red", "04", 2, 1)}
+    shown = [dict(pane) for pane in found]
+    assert {(p["team"], p["window_start"][14:16], p["total"], p["games"]) for p in shown} == batch
+    assert set(found.values()) == {1}
     # The event was late, not lost: it names the version that the listing found, so nothing counts twice.
     file = lost["Records"][0]["s3"]["object"]
     file["key"] = quote_plus(file["key"])
     cloud.client("sqs").send_message(QueueUrl=cloud.outputs["IntakeQueue"], MessageBody=json.dumps(lost))
     settle(cloud)
-    assert accepted(cloud) == 2
-    assert panes_in_cloud(cloud) == expected
+    assert accepted(cloud) == 3
+    assert panes_in_cloud(cloud) == found
 
 
 def accepted(cloud: LocalCloud) -> int:
