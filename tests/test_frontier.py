@@ -289,3 +289,15 @@ def test_no_watermark_goes_back_and_no_alarm_rings_twice(
         frontier = after(frontier, stated, rule=rule, now=now)
         assert frontier.watermark >= before.watermark
         assert frontier.alarm(MAX) > now
+
+
+def test_a_producer_that_is_silent_is_not_finished_because_all_others_are() -> None:
+    """As it was once: the source was at its end for good, and what the silent one sent then was late."""
+    rule = WatermarkRule(marked=True, timeout=10)
+    both = after(Frontier(), {"p": 5, "q": 3}, rule=rule)
+    alone = after(both, {"p": MAX}, rule=rule, now=5)
+    silent = after(alone, {}, rule=rule, now=15)
+    assert (alone.watermark, silent.watermark) == (3, 3)
+    heard = after(silent, {"q": 9}, rule=rule, now=16)
+    assert heard.watermark == 9
+    assert after(heard, {"q": MAX}, rule=rule, now=17).watermark == MAX

@@ -135,6 +135,24 @@ def test_if_all_sources_are_silent_the_highest_watermark_stands() -> None:
     assert both.epoch(now=10) == 7
 
 
+def test_a_source_that_is_silent_is_not_finished_because_all_others_are() -> None:
+    """As it was once: the stream was at its end for good, and what the silent one sent then was late."""
+    both = Union(a=MARKS, b=IDLE_MARKS)
+    assert both.epoch(a__web=3, b__web=7, now=0) == 3
+    assert both.epoch(a__web=MAX, now=5) == 7
+    assert both.epoch(now=20) == 7
+    assert both.epoch(b__web=30, now=25) == 30
+    assert both.epoch(b__web=MAX, now=26) == MAX
+
+
+def test_a_producer_that_speaks_has_the_alarm_and_no_longer_the_source() -> None:
+    both = Union(a=ELEMENTS, b=IDLE_MARKS)
+    both.epoch(a=7, now=0)
+    assert both.frontier.alarm(due=3) == 10
+    both.epoch(b__web=3, now=5)
+    assert both.frontier.alarm(due=7) == 15
+
+
 def test_sources_that_are_all_idle_by_the_clock_ring_when_the_last_of_them_comes_to_what_is_due() -> None:
     both = Union(a=IDLE, b=WatermarkRule(delay=50, timeout=10))
     both.epoch(a=1, b=1, now=100)

@@ -122,7 +122,10 @@ class Frontier:
         marks = dict(self.marks)
         for each in effective:
             marks[each.producer] = max(each.watermark, marks.get(each.producer, MIN))
-        watermark = max(self.watermark, _least(marks, waiting, deadlines, rule))
+        known = rule.producers or {*marks, *(each.producer for each in waiting)}
+        stands = {producer: marks.get(producer, MIN) for producer in known}
+        speaking = (producer for producer in known if deadlines.get(producer) != MAX)
+        watermark = max(self.watermark, _least(stands, speaking))
         return Frontier(watermark, waiting, marks, deadlines)
 
     def close(self, watermark: int) -> "Frontier":
@@ -136,6 +139,9 @@ class Frontier:
             return {}
         # A declared producer that never said anything is silent from the first epoch on.
         deadlines = dict.fromkeys(rule.producers, now + rule.timeout) | dict(self.deadlines)
+        if rule.marked and stated:
+            # It has producers now, and is as silent as they are.
+            deadlines.pop(SOURCE, None)
         if heard_all:
             deadlines = {each: MAX if moment <= now else moment for each, moment in deadlines.items()}
         return deadlines | dict.fromkeys(stated, now + rule.timeout)
@@ -214,10 +220,9 @@ class UnionFrontier:
         )
 
     def _of(self, sources: Mapping[str, Frontier]) -> "UnionFrontier":
-        holding = [each.watermark for each in sources.values() if not each.is_silent]
-        # If all of them are silent, the highest watermark stands, as with the producers of one source.
-        least = min(holding) if holding else max(each.watermark for each in sources.values())
-        return UnionFrontier(sources, max(self.watermark, least))
+        everybody = {name: each.watermark for name, each in sources.items()}
+        speaking = (name for name, each in sources.items() if not each.is_silent)
+        return UnionFrontier(sources, max(self.watermark, _least(everybody, speaking)))
 
 
 def producer_of_union(prefix: str, producer: str = SOURCE) -> str:
@@ -241,12 +246,14 @@ def _highest(held: Iterable[Held]) -> tuple[Held, ...]:
     return tuple(Held(until, highest[until, producer], producer) for until, producer in sorted(highest))
 
 
-def _least(
-    marks: Mapping[str, int], waiting: Iterable[Held], deadlines: Mapping[str, int], rule: WatermarkRule
-) -> int:
-    """The minimum over the producers that are not idle; if all of them are, the highest mark stands."""
-    known = rule.producers or {*marks, *(each.producer for each in waiting)}
-    speaking = [producer for producer in known if deadlines.get(producer) != MAX]
-    if speaking:
-        return min(marks.get(producer, MIN) for producer in speaking)
-    return max(marks.values(), default=MIN)
+def _least(everybody: Mapping[str, int], speaking: Iterable[str]) -> int:
+    """The minimum over those that are not idle; if all of them are, the highest watermark stands.
+
+    Who is finished holds nobody back. All are finished only once each of them is: one that is idle may speak
+    again, so that others that are at their end are not the end of all.
+    """
+    unfinished = {name: watermark for name, watermark in everybody.items() if watermark < MAX}
+    if not unfinished:
+        return max(everybody.values(), default=MIN)
+    least = min((unfinished[name] for name in speaking if name in unfinished), default=MAX)
+    return least if least < MAX else max(unfinished.values())
