@@ -57,7 +57,7 @@ def newest(layers: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
         return pl.DataFrame(schema=layer_schema(grouping))
     *below, top = layers
     for layer in reversed(below):
-        replaced, _ = matches(layer, top, _identity(grouping))
+        replaced = matches(layer, top, _identity(grouping))
         _, stays = parted(layer, replaced)
         top = pl.concat([stays, top])
     return top

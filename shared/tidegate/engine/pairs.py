@@ -7,6 +7,8 @@ import polars as pl
 
 from tidegate.engine.frames import constant, evaluated, is_at
 
+_ROW = "__row"
+
 
 class Pairs(NamedTuple):
     """The numbers of the rows of each pair, UInt32: in the first frame, and in the second one."""
@@ -28,12 +30,13 @@ def pairs(first: pl.DataFrame, second: pl.DataFrame, on: Sequence[str]) -> Pairs
     return Pairs(*evaluated(joined.select(Pairs._fields)))
 
 
-def matches(first: pl.DataFrame, second: pl.DataFrame, on: Sequence[str]) -> tuple[pl.Series, pl.Series]:
-    """Which rows of each frame have one in the other that is equal in these columns; without any, all."""
-    if not on:
-        return (
-            constant("", bool(second.height), pl.Boolean(), first.height),
-            constant("", bool(first.height), pl.Boolean(), second.height),
-        )
-    found = pairs(first, second, on)
-    return is_at(first.height, found.first), is_at(second.height, found.second)
+def matches(first: pl.DataFrame, second: pl.DataFrame, on: Sequence[str]) -> pl.Series:
+    """Which rows of the first frame have one in the second that is equal in these columns; without any, all.
+
+    Pairs are not made: of rows that repeat in both frames there would be as many as their product.
+    """
+    if not on or not first.height or not second.height:
+        return constant("", bool(not on and second.height), pl.Boolean(), first.height)
+    rows = first.lazy().select(*on, pl.int_range(pl.len(), dtype=pl.UInt32).alias(_ROW))
+    found = rows.join(second.lazy().select(on), on=on, how="semi", nulls_equal=True)
+    return is_at(first.height, evaluated(found.select(_ROW)).to_series())

@@ -123,9 +123,9 @@ def _split(
     by = list(grouping.keys) if sliding or windowing.merges else places(grouping)[1:]
     fresh = [frame for frame in partials if frame.height]
     if sliding and concerned.any():
-        concerned, _ = matches(state, state.filter(concerned), by)
+        concerned = matches(state, state.filter(concerned), by)
     if fresh and not concerned.all():
-        touched, _ = matches(state, pl.concat([frame.select(GROUP, *by) for frame in fresh]), by)
+        touched = matches(state, pl.concat([frame.select(GROUP, *by) for frame in fresh]), by)
         concerned |= touched
     return parted(state, concerned)
 

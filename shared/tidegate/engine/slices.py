@@ -20,10 +20,10 @@ from tidegate.engine.columns import (
     keeps_time,
     pane_time,
 )
-from tidegate.engine.frames import evaluated, parted
+from tidegate.engine.frames import evaluated, is_at, parted
 from tidegate.engine.key_groups import GROUP
 from tidegate.engine.merging import KEY, by_key, place, with_key_numbers
-from tidegate.engine.pairs import matches
+from tidegate.engine.pairs import matches, pairs
 from tidegate.engine.runs import AFTER, CELL, FIRST, HIGH, LOW, merged_runs
 from tidegate.engine.state import (
     combine,
@@ -150,9 +150,9 @@ def _window_fn(grouping: Grouping) -> SlidingWindows:
 
 
 def _joined_slices(held: pl.DataFrame, added: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
-    touched, known = matches(held, added, places(grouping)[1:])
-    old, untouched = parted(held, touched)
-    new, others = parted(added, known)
+    found = pairs(held, added, places(grouping)[1:])
+    old, untouched = parted(held, is_at(held.height, found.first))
+    new, others = parted(added, is_at(added.height, found.second))
     return pl.concat([untouched, combine([old, new], grouping) if old.height else old, others])
 
 
@@ -195,7 +195,7 @@ def _delta(
     if grouping.windowing.accumulation is not DISCARDING:
         return delta
     fired, _ = parted(windows, windows.get_column(INDEX) > 0)
-    _, had_pane = matches(fired, delta, places(grouping)[1:])
+    had_pane = matches(delta, fired, places(grouping)[1:])
     again, first = parted(delta, had_pane)
     return pl.concat([_merged(again, added, grouping)[delta.columns], first])
 

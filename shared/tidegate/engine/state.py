@@ -220,7 +220,7 @@ def _join_merging(old: pl.DataFrame, fresh: pl.DataFrame, grouping: Grouping) ->
 
     A closed window takes no more elements: what would merge with it is dropped, and leaves open ones apart.
     """
-    met, _ = matches(old, fresh, list(grouping.keys))
+    met = matches(old, fresh, list(grouping.keys))
     touched, untouched = parted(old, met)
     closed, kept = parted(touched, touched.get_column(CLOSED))
     if closed.height:
