@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import polars as pl
 
 import tidegate as tg
-from tests.oracle.naive import Program
+from tests.oracle.naive import Policy, Program
 from tests.oracle.naive_triggers import Spec
 from tests.oracle.naive_windows import Spec as WindowSpec
 from tidegate.accumulation import Accumulation
@@ -91,7 +91,7 @@ def pipeline(
 ) -> tg.Pipeline:
     """The engine's pipeline for a program, with steps before its window and behind its panes."""
     stream = (
-        before(sources(program.delays))
+        before(sources(program.policies))
         .window(
             engine_windows(program.windows),
             allowed_lateness=f"{program.lateness}us",
@@ -105,14 +105,26 @@ def pipeline(
     return tg.Pipeline("oracle", Output(after(stream), PaneSink("json", "panes")))
 
 
-def sources(delays: Sequence[int]) -> tg.Stream:
+def sources(policies: Sequence[Policy]) -> tg.Stream:
     """The events of one source, or of two as one; the second has its columns in another order."""
     schemas = (SCHEMA, dict(reversed(SCHEMA.items())))
     streams = [
-        tg.read_json(prefix, schema=schema, event_time="at", watermark=tg.BoundedDelay(f"{delay}us"))
-        for prefix, schema, delay in zip(PREFIXES, schemas, delays, strict=False)
+        tg.read_json(
+            prefix, schema=schema, event_time="at", watermark=engine_policy(policy), ordered=policy.ordered
+        )
+        for prefix, schema, policy in zip(PREFIXES, schemas, policies, strict=False)
     ]
     return tg.union(*streams) if len(streams) > 1 else streams[0]
+
+
+def engine_policy(policy: Policy) -> tg.BoundedDelay | tg.Marks | tg.Perfect | tg.Idle:
+    """The engine's policy of a program's."""
+    if policy.kind == "perfect":
+        return tg.Perfect()
+    waits: tg.BoundedDelay | tg.Marks = tg.BoundedDelay(f"{policy.delay}us")
+    if policy.kind == "marks":
+        waits = tg.Marks(policy.producers or None)
+    return waits if policy.timeout is None else tg.Idle(waits, timeout=f"{policy.timeout}us")
 
 
 class PaneSink(Sink):

@@ -31,10 +31,10 @@ def shown(panes: list[Row]) -> list[Row]:
 def compare(program: Program, cut: Cut) -> None:
     """Fails where the engine and the naive implementation differ."""
     naive = Naive(program)
-    naive.run(cut.arrivals, cut.nows, cut.limits.files, cut.second)
+    naive.run(cut.arrivals, cut.nows, cut.limits.files, cut.second, cut.bounded)
     world = World(pipeline(program), cut.limits, second=cut.second)
 
-    panes = world.run(cut.arrivals, nows=cut.nows, close=True)
+    panes = world.run(cut.arrivals, nows=cut.nows, close=True, bounded=cut.bounded)
 
     note(f"{naive.panes=}")
     assert shown(panes) == shown(naive.panes)

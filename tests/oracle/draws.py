@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 from hypothesis import strategies as st
 
 from tests.oracle.built import engine_trigger
-from tests.oracle.naive import Program
+from tests.oracle.naive import Mark, Policy, Program
 from tests.oracle.naive_aggregates import AGGREGATES, Row
 from tests.oracle.naive_triggers import Spec
+from tests.oracle.naive_windows import MAX
 from tests.oracle.naive_windows import Spec as WindowSpec
 from tidegate.accumulation import ACCUMULATING_AND_RETRACTING as RETRACTING
 from tidegate.accumulation import Accumulation
@@ -41,12 +42,14 @@ class Cut:
         arrivals: Groups of files; a group arrives after an epoch.
         nows: Processing time of the epochs.
         second: The numbers of the files that are the second source's.
+        bounded: Behind how many groups the bounded sources of a union are finished, if not with all others.
     """
 
-    arrivals: list[list[list[Row]]]
+    arrivals: list[list[list[Row] | Mark]]
     nows: list[int]
     limits: Limits
     second: frozenset[int] = frozenset()
+    bounded: int | None = None
 
 
 def buildable(spec: Spec) -> bool:
@@ -120,12 +123,39 @@ def unit_of(spec: WindowSpec) -> int:
     return spec[1] // 2 if spec[0] == "sessions" else SECOND
 
 
+def delays(unit: int) -> st.SearchStrategy[Policy]:
+    """Watermarks by event times, never idle."""
+    return st.sampled_from([Policy(delay=each * unit) for each in (2, 0, 10, 20, 50)])
+
+
+TIMEOUTS = st.sampled_from([each * SECOND for each in (3, 1, 10, 30)])
+PRODUCERS = ("web", "app")
+
+
+@st.composite
+def policies(draw: st.DrawFn, unit: int) -> Policy:
+    """Where the watermark of a source comes from."""
+    policy = draw(delays(unit))
+    kind = draw(st.sampled_from(["delay", "delay", "idle", "marks", "marks", "idle marks", "perfect"]))
+    if kind == "perfect":
+        return Policy("perfect")
+    if "marks" in kind:
+        policy = Policy("marks", producers=draw(st.sampled_from([(), PRODUCERS, PRODUCERS[:1]])))
+    timeout = draw(TIMEOUTS) if "idle" in kind else None
+    return replace(policy, timeout=timeout, ordered=draw(st.sampled_from([False, False, False, True])))
+
+
+def sources(unit: int) -> st.SearchStrategy[tuple[Policy, ...]]:
+    """One source or two; half of them as plain as can be."""
+    plain, any_ = delays(unit), policies(unit)
+    return st.one_of(st.tuples(plain), st.tuples(any_), st.tuples(plain, plain), st.tuples(any_, any_))
+
+
 @st.composite
 def programs(draw: st.DrawFn) -> Program:
     """What a pipeline does."""
     spec = draw(windows())
     unit = unit_of(spec)
-    delay = st.sampled_from([2 * unit, 0, 10 * unit, 20 * unit, 50 * unit])
     return Program(
         keys=draw(st.sampled_from([("k",), ("k",), ("k",), (), (), ("k", "n")])),
         aggregates=tuple(
@@ -136,7 +166,7 @@ def programs(draw: st.DrawFn) -> Program:
         windows=spec,
         lateness=draw(st.sampled_from([5 * unit, 20 * unit, 0, 1, unit, 20 * unit, 900_000_000 * SECOND])),
         timestamp=draw(st.sampled_from(["end_of_window", "end_of_window", "earliest", "latest"])),
-        delays=draw(st.one_of(st.tuples(delay), st.tuples(delay), st.tuples(delay, delay))),
+        policies=draw(sources(unit)),
     )
 
 
@@ -169,26 +199,65 @@ FILES = st.sampled_from([[6], [3], [4], [9], [2, 5], [1, 1], [1, 2, 6]]).flatmap
 )
 
 
+def mark(number: int, base: int, unit: int, marked: list[int]) -> Mark:
+    """The mark of a number, of one of the sources that have some."""
+    drawn = []
+    for choices in (range(SPREAD), NUANCES, marked, (*PRODUCERS, *PRODUCERS, "else"), range(20)):
+        number, place = divmod(number, len(choices))
+        drawn.append(choices[place])
+    at, nuance, source, producer, odd = drawn
+    moment = {19: None, 18: AHEAD, 17: MAX, 16: MAX}.get(odd, base + at * unit + nuance)
+    return Mark(source, producer, moment)
+
+
+MARKS = st.lists(st.integers(0, SPREAD * len(NUANCES) * 2 * 5 * 20 - 1), max_size=3)
+
+
+def base_of(program: Program) -> int:
+    """About when elements are: where clocks change, or where the watermark of idle sources comes to."""
+    if program.windows[0] == "calendar":
+        return ZONES[program.windows[2]] * SECOND
+    idle = any(each.kind == "delay" and each.timeout is not None for each in program.policies)
+    return START - 20 * unit_of(program.windows) if idle else 0
+
+
 @st.composite
 def cuts(draw: st.DrawFn, program: Program) -> Cut:
     """Elements whose time goes on from group to group, so that there are early, on-time and late ones."""
-    unit = unit_of(program.windows)
-    base = ZONES[program.windows[2]] * SECOND if program.windows[0] == "calendar" else 0
+    unit, base = unit_of(program.windows), base_of(program)
     pace = draw(st.sampled_from([3, 0, 1, 6, 12])) * unit
-    arrivals: list[list[list[Row]]] = []
+    marked = [number for number, each in enumerate(program.policies) if each.kind == "marks"]
+    arrivals: list[list[list[Row] | Mark]] = []
     for group in draw(st.lists(st.one_of(FILES, FILES, FILES, st.just(())), min_size=2, max_size=4)):
         first = base + (len(arrivals) - 2) * pace - 4 * unit
-        arrivals.append([[row(number, first, unit) for number in numbers] for numbers in group])
-    files = sum(map(len, arrivals))
-    # A bit for each file: one number is drawn faster than many.
-    second = draw(st.integers(0, 2**files - 1)) if len(program.delays) > 1 else 0
+        files: list[list[Row] | Mark] = [
+            [row(number, first, unit) for number in numbers] for numbers in group
+        ]
+        marks = [mark(each, first, unit, marked) for each in draw(MARKS)] if marked else []
+        arrivals.append([*marks[1:], *files, *marks[:1]])
     steps = draw(st.lists(st.sampled_from([0, 0, 1, 3, 7, 30, -2]), max_size=10))
-    return Cut(
+    cut = Cut(
         arrivals=arrivals,
         nows=[START + sum(steps[:number]) * SECOND for number in range(len(steps) + 1)],
         limits=draw(LIMITS),
-        second=frozenset(number for number in range(files) if second >> number & 1),
     )
+    return draw(of_two(cut, program)) if len(program.policies) > 1 else cut
+
+
+@st.composite
+def of_two(draw: st.DrawFn, cut: Cut, program: Program) -> Cut:
+    """Which files are the second source's, and when the bounded ones are finished, which get none then."""
+    files = sum(map(len, cut.arrivals))
+    # A bit for each file: one number is drawn faster than many.
+    bits = draw(st.integers(0, 2**files - 1))
+    second = {number for number in range(files) if bits >> number & 1}
+    unbounded = [number for number, each in enumerate(program.policies) if each.kind != "perfect"]
+    if len(unbounded) == 2 or draw(st.booleans()):
+        return replace(cut, second=frozenset(second))
+    bounded = draw(st.integers(1, len(cut.arrivals))) if unbounded else len(cut.arrivals)
+    behind = set(range(sum(map(len, cut.arrivals[:bounded])), files))
+    second = second | behind if unbounded == [1] else second - behind
+    return replace(cut, second=frozenset(second), bounded=bounded)
 
 
 FAN_OUT = st.builds(
@@ -210,8 +279,8 @@ def cases(draw: st.DrawFn) -> tuple[Program, Cut]:
     if draw(st.integers(0, 3)):
         return program, draw(cuts(program))
     gap = 10 * SECOND
-    delay = draw(st.sampled_from([50, 5, 12])) * SECOND
-    program = replace(program, keys=(), windows=("sessions", gap), lateness=20 * gap, delays=(delay,))
+    policy = Policy(delay=draw(st.sampled_from([50, 5, 12])) * SECOND)
+    program = replace(program, keys=(), windows=("sessions", gap), lateness=20 * gap, policies=(policy,))
     few = st.lists(ROWS, min_size=1, max_size=2)
     files = draw(st.lists(few, min_size=4, max_size=5))
     arrivals = [[[row(number, 0, 5 * SECOND) for number in numbers]] for numbers in files]
@@ -223,8 +292,11 @@ def cases(draw: st.DrawFn) -> tuple[Program, Cut]:
 @st.composite
 def permutations(draw: st.DrawFn) -> tuple[Program, Cut]:
     """A program that loses nothing and keeps the whole, and what comes, in any order."""
+    program = draw(programs())
+    plain = tuple(Policy(delay=each.delay) for each in program.policies)
     program = replace(
-        draw(programs()),
+        program,
+        policies=plain,
         lateness=900_000_000 * SECOND,
         trigger=draw(lasting),
         accumulation=draw(st.sampled_from(["accumulating", "accumulating_and_retracting"])),

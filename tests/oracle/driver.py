@@ -1,10 +1,12 @@
 """Drives a pipeline through the real protocol, on stores in memory, with a clock that the test sets."""
 
 import json
+from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tests.oracle.naive_watermarks import Mark
 from tidegate.epochs.layout import Limits
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.result import Task
@@ -111,22 +113,30 @@ class World:
         """The processing time at which an epoch is due without files."""
         return self.manifests[-1].alarm
 
-    def upload(self, *files: Sequence[Row], source: int | None = None) -> None:
-        """Puts files of NDJSON into the input, all of them accepted at once.
+    def upload(self, *files: Sequence[Row] | Mark, source: int | None = None) -> None:
+        """Puts files of NDJSON and marks into the input, all of them accepted at once.
 
         Args:
-            files: Their rows.
+            files: Their rows, or what they state.
             source: The number of the source that they are of, if not that of each file's own number.
         """
-        encoded = ["".join(json.dumps(row) + "\n" for row in rows).encode() for rows in files]
-        self.upload_bytes(*encoded, source=source)
+        encoded = []
+        for each in files:
+            rows = [{"watermark": each.moment}] if isinstance(each, Mark) else each
+            encoded.append("".join(json.dumps(row) + "\n" for row in rows).encode())
+        marks = [each if isinstance(each, Mark) else None for each in files]
+        self._upload(encoded, marks, source)
 
     def upload_bytes(self, *files: bytes, source: int | None = None) -> None:
         """Puts files of these bytes into the input; the rest is as for `upload`."""
+        self._upload(files, [None] * len(files), source)
+
+    def _upload(self, files: Sequence[bytes], marks: Sequence[Mark | None], source: int | None) -> None:
         sources, named = self.outline.sources, {}
-        for number, data in enumerate(files, self._files):
+        for number, (data, mark) in enumerate(zip(files, marks, strict=True), self._files):
             of = number in self._second if source is None else source
-            named[f"{sources[of].prefix}/{number:06d}.json"] = data
+            name = f"{number:06d}/{mark.producer}.watermark" if mark else f"{number:06d}.json"
+            named[f"{sources[mark.source if mark else of].prefix}/{name}"] = data
         self._files += len(files)
         self._runner.upload(named)
 
@@ -137,10 +147,11 @@ class World:
 
     def run(
         self,
-        arrivals: Iterable[Sequence[Sequence[Row]]] = (),
+        arrivals: Sequence[Sequence[Sequence[Row] | Mark]] = (),
         *,
         nows: Iterable[int] = (),
         close: bool = False,
+        bounded: int | None = None,
     ) -> list[Row]:
         """Runs epochs until nothing waits; returns the rows that they wrote.
 
@@ -148,21 +159,31 @@ class World:
             arrivals: Files that arrive: the first ones now, the next ones after one epoch, and so on.
             nows: Processing time of one epoch after the other, as long as there is one.
             close: Whether the source is finished at the end.
+            bounded: Behind how many groups the bounded sources of a union are finished; None if they are not,
+                or with all others.
         """
         first = len(self.manifests)
-        groups, moments = iter(arrivals), iter(nows)
+        moments = iter(nows)
+        groups = deque(arrivals[:bounded])
 
         def tick() -> None:
             self.clock.moment = next(moments, self.clock.moment)
 
         def committed(manifest: Manifest) -> None:
             tick()
-            self.upload(*next(groups, ()))
+            self.upload(*(groups.popleft() if groups else ()))
+
+        def arrive() -> None:
+            while groups:
+                self.upload(*groups.popleft())
+                self._runner.run(committed=committed)
 
         tick()
-        for group in groups:
-            self.upload(*group)
-            self._runner.run(committed=committed)
+        arrive()
+        if bounded is not None:
+            groups.extend(arrivals[bounded:])
+            self._runner.run(ended=True, committed=committed)
+            arrive()
         self._runner.run(close=close, committed=committed)
         return [row for manifest in self.manifests[first:] for row in self.rows(manifest)]
 

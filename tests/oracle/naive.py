@@ -6,15 +6,17 @@ this one, which has the sources: event times, dead letters, the watermark.
 """
 
 from collections.abc import Collection, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 from tests.oracle.naive_aggregates import Row
 from tests.oracle.naive_grouping import Element, Grouping, Groups, Times, shown
+from tests.oracle.naive_watermarks import DAY, SOURCE, Mark, Policy, Source, least
 from tests.oracle.naive_windows import MAX, MIN
 
-DAY = 86_400_000_000
+__all__ = ["DAY", "File", "Mark", "Naive", "Policy", "Program"]
 
-File = tuple[int, Sequence[Row]]
+File = tuple[int, Sequence[Row] | Mark]
 """The number of the source that a file is of, and what it holds."""
 
 
@@ -23,37 +25,10 @@ class Program(Grouping):
     """What a pipeline does: its sources and its grouping.
 
     Attributes:
-        delays: How far the watermark of each source stays behind the highest event time that came of it.
-        ahead: How far ahead of processing time an event may lie.
+        policies: Where the watermark of each source comes from.
     """
 
-    delays: tuple[int, ...]
-    ahead: int = DAY
-
-
-@dataclass
-class Source:
-    """What one source says of the watermark.
-
-    Attributes:
-        delay: How far its watermark stays behind the highest event time.
-        watermark: In effect.
-        held: Watermarks that wait until all up to a place of the intake log is processed.
-    """
-
-    delay: int
-    watermark: int = MIN
-    held: list[tuple[int, int]] = field(default_factory=list)
-
-    def epoch(self, times: Sequence[int], accepted: int, processed: int) -> None:
-        """Takes in the event times of an epoch."""
-        # A backlog does not make events late: what was accepted when the epoch was frozen comes first, of
-        # whatever source.
-        if times:
-            self.held.append((accepted, max(MIN, max(times) - self.delay)))
-        due = [watermark for until, watermark in self.held if until <= processed]
-        self.held = [each for each in self.held if each[0] > processed]
-        self.watermark = max([self.watermark, *due])
+    policies: tuple[Policy, ...]
 
 
 @dataclass
@@ -68,7 +43,8 @@ class Naive:
 
     def __post_init__(self) -> None:
         self.groups = Groups(self.program)
-        self.sources = [Source(delay) for delay in self.program.delays]
+        policies = self.program.policies
+        self.sources = [Source(each, is_one_of_many=len(policies) > 1) for each in policies]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -77,38 +53,59 @@ class Naive:
 
     def run(
         self,
-        arrivals: Sequence[Sequence[Sequence[Row]]],
+        arrivals: Sequence[Sequence[Sequence[Row] | Mark]],
         nows: Sequence[int],
         files: int,
         second: Collection[int] = (),
+        bounded: int | None = None,
     ) -> None:
-        """All epochs, each of at most so many files, until the source is finished.
+        """All epochs, each of at most so many files, until the sources are finished.
 
         The first group of files arrives before the first epoch and one more after each epoch; if nothing
-        waits, the next group arrives at once. An epoch without files comes when the clock makes one due. The
-        files of these numbers are the second source's.
+        waits, the next group arrives at once. An epoch without files comes when the clock makes one due.
+
+        Args:
+            arrivals: Groups of files.
+            nows: Processing time of one epoch after the other.
+            files: How many an epoch takes.
+            second: The numbers of the files that are the second source's.
+            bounded: Behind how many groups the bounded sources of a union are finished; None if they are with
+                all others.
         """
-        groups, moments = list(arrivals), list(nows)
+        groups, later = list(arrivals[:bounded]), list(arrivals[bounded:]) if bounded is not None else []
+        moments, ending = list(nows), bounded is not None
         waiting: list[tuple[int, File]] = []
         accepted = processed = -1
         now = moments.pop(0) if moments else 0
         while True:
-            for rows in groups.pop(0) if groups else ():
+            for each in groups.pop(0) if groups else ():
                 accepted += 1
-                waiting.append((accepted, (int(accepted in second), rows)))
-            due = bool(waiting) or self.groups.due(self.watermark, now)
+                of = each.source if isinstance(each, Mark) else int(accepted in second)
+                waiting.append((accepted, (of, each)))
+            due = bool(waiting) or self._due(now)
             if not due and groups:
                 continue
-            closes = not due and self.watermark < MAX
-            if not due and not closes:
+            ends: list[int] = []
+            if not due and ending:
+                ends, ending, groups = self._bounded(), False, later
+                if not ends:
+                    continue
+            closes = not due and not ends and self.watermark < MAX
+            if not due and not ends and not closes:
                 return
             taken, waiting = waiting[:files], waiting[files:]
             processed = taken[-1][0] if taken else processed
-            self.epoch([file for _, file in taken], now, accepted, processed, closes)
+            self.epoch([file for _, file in taken], now, accepted, processed, closes, ends)
             now = moments.pop(0) if moments else now
 
     def epoch(
-        self, files: Sequence[File], now: int, accepted: int = -1, processed: int = 0, closes: bool = False
+        self,
+        files: Sequence[File],
+        now: int,
+        accepted: int = -1,
+        processed: int = 0,
+        closes: bool = False,
+        ends: Collection[int] = (),
     ) -> list[Row]:
         """One epoch.
 
@@ -118,29 +115,84 @@ class Naive:
             accepted: The last place of the intake log when the epoch was frozen.
             processed: The last place that is processed when the epoch is.
             closes: Whether all sources are finished.
+            ends: The numbers of the sources that are finished with it.
 
         Returns:
             The panes.
         """
         self.epochs += 1
         self.now = max(self.now, now)
-        usable = [(of, row) for of, rows in files for row in rows if self._usable(row)]
-        elements = [Element(row, row["at"]) for _, row in usable]
-        records = sum(len(rows) for _, rows in files)
-        for name, number in (
-            ("records", records),
-            ("elements", len(elements)),
-            ("dead_letters", records - len(elements)),
-        ):
-            self.groups.count(name, number)
+        saying: list[dict[str, int]] = [{} for _ in self.sources]
+        elements = []
+        for of, content in files:
+            said = self._mark(content) if isinstance(content, Mark) else self._rows(of, content, elements)
+            saying[of] |= {name: max(moment, saying[of].get(name, MIN)) for name, moment in said.items()}
+        self.groups.count("elements", len(elements))
         before = self.watermark
-        for number, source in enumerate(self.sources):
-            source.epoch([row["at"] for of, row in usable if of == number], accepted, processed)
-        self.watermark = MAX if closes else max(before, min(each.watermark for each in self.sources))
+        for source, said in zip(self.sources, saying, strict=True):
+            source.epoch(said, self.now, accepted, processed)
+        for number in range(len(self.sources)) if closes else ends:
+            self.sources[number].watermark = MAX
+        self.watermark = max(before, self._least())
         fired = self.groups.epoch(elements, Times(before, self.watermark, self.now))
         panes = [{"epoch": self.epochs} | shown(pane, self.program, self.now) for pane in fired]
         self.panes += panes
         return panes
 
-    def _usable(self, row: Row) -> bool:
-        return row["at"] is not None and row["at"] <= self.now + self.program.ahead
+    def _rows(self, of: int, rows: Sequence[Row], elements: list[Element]) -> dict[str, int]:
+        """Adds the elements of a file; gives what they say of the watermark."""
+        policy = self.program.policies[of]
+        # Where event times do not move the watermark, none lies too far ahead.
+        latest = self.now + policy.ahead if policy.kind == "delay" else MAX - 1
+        usable = [row for row in rows if row["at"] is not None and row["at"] <= latest]
+        self._read(len(rows), len(usable))
+        elements += [Element(row, row["at"]) for row in usable]
+        if not usable or policy.kind != "delay":
+            return {}
+        return {SOURCE: max(MIN, max(row["at"] for row in usable) - policy.delay)}
+
+    def _mark(self, mark: Mark) -> dict[str, int]:
+        """What a mark says; what is none is a record, and a dead letter."""
+        policy = self.program.policies[mark.source]
+        known = not policy.producers or mark.producer in policy.producers
+        if mark.moment is None or not known or self.now + policy.ahead < mark.moment < MAX:
+            self._read(1, 0)
+            return {}
+        self.groups.count("marks", 1)
+        return {mark.producer: mark.moment}
+
+    def _read(self, records: int, usable: int) -> None:
+        self.groups.count("records", records)
+        self.groups.count("dead_letters", records - usable)
+
+    def _least(self) -> int:
+        return least(
+            [each.watermark for each in self.sources if not each.holds_nobody_back],
+            [each.watermark for each in self.sources],
+        )
+
+    def _bounded(self) -> list[int]:
+        """The bounded sources of a union that are not finished."""
+        return [
+            number
+            for number, each in enumerate(self.sources)
+            if len(self.sources) > 1 and each.policy.kind == "perfect" and each.watermark < MAX
+        ]
+
+    def _due(self, now: int) -> bool:
+        """Whether processing time alone makes an epoch due, though no file waits.
+
+        By a trigger; or because somebody becomes idle; or because the watermark, which follows the clock of
+        those that are idle, would pass the end of a window, or its expiry.
+        """
+        if self.groups.due(self.watermark, now):
+            return True
+        if self.watermark == MAX or all(each.policy.timeout is None for each in self.sources):
+            return False
+        if any(each.falls_silent(now) for each in self.sources):
+            return True
+        later = Naive(self.program, self.watermark)
+        later.sources = deepcopy(self.sources)
+        for source in later.sources:
+            source.epoch({}, now, -1, -1)
+        return self.groups.passed(self.watermark, later._least())

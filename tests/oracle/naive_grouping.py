@@ -121,6 +121,14 @@ class Groups:
             for window, state in windows.items()
         )
 
+    def passed(self, before: int, after: int) -> bool:
+        """Whether a watermark that goes on so far ends a window, or has one forgotten."""
+        return any(
+            before < window[1] <= after or self._expired(window, after)
+            for windows in self.open.values()
+            for window in windows
+        )
+
     def _join(self, elements: Sequence[Element], times: Times) -> None:
         """The elements join their windows; lateness is asked before windows merge."""
         arrivals: dict[Key, list[tuple[Window, Element]]] = defaultdict(list)

@@ -7,12 +7,13 @@ from datetime import datetime
 
 from tests.oracle.built import PREFIXES
 from tests.oracle.comparison import order
-from tests.oracle.naive import DAY, File, Naive, Program
+from tests.oracle.naive import DAY, File, Mark, Naive, Program
 from tests.oracle.naive_aggregates import AGGREGATES, Row, comparable
 from tests.oracle.naive_grouping import Key
 from tests.oracle.naive_windows import Window, assign, groups, hull
 from tests.sim.scenarios import FLUSH_AT, LATENESS, Case
 from tidegate.epochs.record import EpochRecord
+from tidegate.sources.marks import is_mark, producer_of
 from tidegate.testing.simulation.faults import HOUR, MINUTE
 from tidegate.testing.simulation.simulation import Run
 from tidegate.timestamps import from_datetime
@@ -200,11 +201,19 @@ def _panes(run: Run) -> Iterator[Row]:
 
 def _files(run: Run, record: EpochRecord) -> list[File]:
     return [
-        (PREFIXES.index(each.object.key.split("/")[0]), _parsed(stored.data))
+        (of, _content(of, each.object.key, stored.data))
         for each in record.inputs
+        for of in [PREFIXES.index(each.object.key.split("/")[0])]
         for stored in run.cloud.input.history[each.object.key]
         if stored.version == each.object.version
     ]
+
+
+def _content(source: int, key: str, data: bytes) -> list[Row] | Mark:
+    if not is_mark(key):
+        return _parsed(data)
+    (row,) = _parsed(data)
+    return Mark(source, producer_of(key), row["watermark"])
 
 
 def _usable(run: Run) -> list[Row]:
@@ -214,8 +223,8 @@ def _usable(run: Run) -> list[Row]:
 
 
 def _all_rows(run: Run) -> Iterator[Row]:
-    for versions in run.cloud.input.history.values():
-        for stored in versions:
+    for key, versions in run.cloud.input.history.items():
+        for stored in () if is_mark(key) else versions:
             yield from _parsed(stored.data)
 
 

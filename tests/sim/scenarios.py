@@ -1,7 +1,7 @@
 """What a seed deploys and uploads: a random pipeline of what exists, random data, random settings."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
@@ -15,7 +15,7 @@ import yaml
 import tidegate as tg
 from tests.oracle.built import PREFIXES, engine_trigger, pipeline, sources
 from tests.oracle.draws import buildable
-from tests.oracle.naive import Program
+from tests.oracle.naive import Policy, Program
 from tests.oracle.naive_aggregates import AGGREGATES
 from tests.oracle.naive_triggers import Spec
 from tests.oracle.naive_windows import Spec as WindowSpec
@@ -36,6 +36,9 @@ DELAYS = (0, 0, 2 * SECOND, 50 * SECOND)
 LATENESS = (0, 1, 5 * SECOND, 20 * HOUR)
 UNITED = 0.25
 """How many of all seeds have a second source."""
+STATED = 0.1
+"""How many of all seeds that group have other watermarks than those of event times."""
+PRODUCERS = ("app", "web")
 FLUSH_AT = START + 20 * HOUR
 """The last event times lie behind it: behind all others and their lateness, and not too far ahead."""
 
@@ -66,7 +69,7 @@ def draw_program(chance: Random) -> Program:
         windows=draw_windows(chance),
         lateness=chance.choice(LATENESS),
         timestamp=chance.choice(("end_of_window", "earliest", "latest")),
-        delays=(chance.choice(DELAYS),),
+        policies=(Policy(delay=chance.choice(DELAYS)),),
     )
 
 
@@ -151,30 +154,74 @@ def draw_uploads(chance: Random) -> list[Upload]:
     return uploads
 
 
-def draw_union(seed: str, uploads: list[Upload]) -> tuple[tuple[int, ...], list[Upload]]:
+def draw_union(seed: str, uploads: list[Upload]) -> tuple[tuple[Policy, ...], list[Upload]]:
     """Now and then a second source, which gets some of the files.
 
     It is drawn by itself, so that nothing else of a seed depends on it.
 
     Returns:
-        The delay of the second source's watermark, or nothing, and the uploads, each in its source's folder.
+        The policy of the second source, or nothing, and the uploads, each in its source's folder.
     """
     chance = Random(f"{seed}/union")  # noqa: S311  (repeatable, not secret)
     if chance.random() >= UNITED:
         return (), uploads
     first, second = PREFIXES
-    delays = (chance.choice(DELAYS),)
+    policies = (Policy(delay=chance.choice(DELAYS)),)
     moved = [replace(each, key=each.key.replace(first, chance.choice((first, second)))) for each in uploads]
-    return delays, moved
+    return policies, moved
 
 
-def last_files(sources: int) -> list[Upload]:
+def draw_policies(
+    seed: str, policies: tuple[Policy, ...], uploads: list[Upload]
+) -> tuple[tuple[Policy, ...], list[Upload]]:
+    """Now and then sources that may be idle, or whose producers state the watermark.
+
+    It is drawn by itself, so that nothing else of a seed depends on it.
+
+    Returns:
+        The sources' policies, and the uploads with the marks among them.
+    """
+    chance = Random(f"{seed}/watermarks")  # noqa: S311  (repeatable, not secret)
+    if chance.random() >= STATED:
+        return policies, uploads
+    drawn = tuple(_draw_policy(chance, each) for each in policies)
+    marked = [number for number, each in enumerate(drawn) if each.kind == "marks"]
+    with_marks: list[Upload] = []
+    for each in uploads:
+        with_marks.append(each)
+        if marked and chance.random() < 0.7:
+            moment = START - HOUR + chance.randrange(40) * MINUTE
+            folder = f"{PREFIXES[chance.choice(marked)]}/{len(with_marks):03d}"
+            gap = chance.choice((0, 0, SECOND, 2 * MINUTE))
+            with_marks.append(stated(gap, folder, chance.choice(PRODUCERS), moment))
+    return drawn, with_marks
+
+
+def _draw_policy(chance: Random, policy: Policy) -> Policy:
+    kind = chance.choice(("delay", "idle", "marks", "idle marks", "idle marks"))
+    timeout = chance.choice((SECOND, MINUTE, 20 * MINUTE)) if "idle" in kind else None
+    if "marks" in kind:
+        return Policy("marks", producers=chance.choice(((), PRODUCERS)), timeout=timeout)
+    # So that processing time less the delay is about when events are.
+    return replace(policy, delay=HOUR, timeout=timeout) if timeout else policy
+
+
+def stated(after: int, folder: str, producer: str, moment: int) -> Upload:
+    """A mark object."""
+    return Upload(after, f"{folder}/{producer}.watermark", encode([{"watermark": moment}]))
+
+
+def last_files(policies: Sequence[Policy]) -> list[Upload]:
     """A file for each source, for the least watermark counts; each in a window of its own."""
     row = {"k": "flush", "n": 7, "v": 1, "f": 0.0, "s": ""}
-    return [
-        Upload(0, f"{folder}/flush.json", encode([row | {"at": FLUSH_AT + 1 + number * HOUR}]))
-        for number, folder in enumerate(PREFIXES[:sources])
-    ]
+    files = []
+    for number, (folder, policy) in enumerate(zip(PREFIXES, policies, strict=False)):
+        moment = FLUSH_AT + 1 + number * HOUR
+        slow = policy.delay if policy.timeout else 0
+        files.append(Upload(0, f"{folder}/flush.json", encode([row | {"at": moment + slow}])))
+        if policy.kind == "marks":
+            files += [stated(0, f"{folder}/flush", each, moment) for each in PRODUCERS]
+    return files
 
 
 def draw_settings(chance: Random, seed: str) -> Settings:
@@ -210,15 +257,16 @@ def draw_case(seed: str) -> Case:
     chance = Random(f"{seed}/scenario")  # noqa: S311  (repeatable, not secret)
     settings = draw_settings(chance, seed)
     second, uploads = draw_union(seed, draw_uploads(chance))
-    last = last_files(1 + len(second))
     kind = chance.choice(("narrow", "fickle", "regrouped", "regrouped", *["grouped"] * 8))
     if kind == "narrow":
         plan, other = compiled(narrow(0, second)), compiled(narrow(1))
-        return Case(None, Scenario(plan, plan, other, settings, uploads, last))
+        return Case(None, Scenario(plan, plan, other, settings, uploads, last_files((Policy(), *second))))
     alone = draw_program(chance)
-    program = replace(alone, delays=(*alone.delays, *second))
+    policies, uploads = draw_policies(seed, (*alone.policies, *second), uploads)
+    program, last = replace(alone, policies=policies), last_files(policies)
     # A union is another pipeline without it.
-    changed = alone if second else replace(alone, delays=(alone.delays[0] + SECOND,))
+    slower = Policy(delay=alone.policies[0].delay + SECOND)
+    changed = alone if second else replace(alone, policies=(slower,))
     if kind == "fickle":
         # What the function adds is in one of the values alone.
         fixed = {"aggregates": ("number", "weight"), "lateness": LATENESS[-1]}
@@ -227,7 +275,7 @@ def draw_case(seed: str) -> Case:
         return Case(program, Scenario(plan, plan, other, settings, uploads, last, repeatable=False))
     if kind == "regrouped":
         program = replace(program, **REGROUPED, windows=("fixed", chance.choice(SIZES) * SECOND, 0))
-        changed = replace(program, delays=changed.delays)
+        changed = replace(program, policies=changed.policies)
         behind = again(draw_trigger(chance, 1))
         plan, rebuilt, other = (
             compile_plan(pipeline(each, after=behind)) for each in (program, program, changed)
@@ -273,9 +321,9 @@ def compiled(built: tg.Pipeline) -> Plan:
 
 
 @cache
-def narrow(least: int, second: tuple[int, ...] = ()) -> tg.Pipeline:
+def narrow(least: int, second: tuple[Policy, ...] = ()) -> tg.Pipeline:
     """A pipeline without a shuffle."""
-    rows = sources((0, *second)).filter(pl.col("v") > least).select("k", double=pl.col("v") * 2)
+    rows = sources((Policy(), *second)).filter(pl.col("v") > least).select("k", double=pl.col("v") * 2)
     return tg.Pipeline("oracle", rows.write_json("panes"))
 
 
