@@ -160,6 +160,20 @@ def agg(**aggregates: Any) -> Any:
             "the pipeline groups 8 times already",
         ),
         (
+            lambda: retracting().window(tg.Sessions("1h")).group_by("team"),
+            r"window\(Sessions.*: the panes before it may be taken back.*call \.accumulate\(DISCARDING\)",
+        ),
+        (
+            lambda: (
+                retracting().filter(pl.col("op") == "insert").window(tg.FixedWindows("1h")).group_by("team")
+            ),
+            r"\(filter\): it reads op, which a retraction does not repeat.*or read it behind",
+        ),
+        (
+            lambda: retracting().window(tg.FixedWindows("1h")).group_by(by=pl.col("emitted_at")),
+            "group_by: it reads emitted_at, which a retraction does not repeat",
+        ),
+        (
             lambda: windowed().trigger(tg.AfterCount(2)).group_by("team"),
             r"trigger\(AfterCount\(2\)\): it can finish",
         ),

@@ -55,8 +55,8 @@ def check_regrouping(
             f"window({windowing.window_fn.describe()})",
             "the panes before it may be taken back, and windows that merged by one of them would not be "
             "taken apart again",
-            "Use windows that do not merge, such as FixedWindows, or give the grouping before a trigger that "
-            "fires once and DISCARDING.",
+            "Use windows that do not merge, such as FixedWindows; or call .accumulate(DISCARDING) before the "
+            "first agg, with a trigger that fires once: then each window is one pane, which stays.",
         )
     for label, expression in (*_read(steps), *(("group_by", each) for each in keys)):
         for name in expression.meta.root_names():
@@ -65,7 +65,8 @@ def check_regrouping(
                     label,
                     f"it reads {name}, which a retraction does not repeat: a row that is taken back would "
                     "take another way than it came",
-                    "Read keys, windows and values only, where panes are grouped again.",
+                    "Read keys, windows and values only, where panes are grouped again; or read it behind "
+                    "the last grouping.",
                 )
 
 
