@@ -336,6 +336,12 @@ def a_union_does_not_wait_for_a_backlog() -> Iterator[None]:
 
 
 @mutant
+def a_silent_source_holds_the_others_back() -> Iterator[None]:
+    with patch.object(Frontier, "is_silent", False):
+        yield
+
+
+@mutant
 def intake_accepts_for_another_plan() -> Iterator[None]:
     with patch.object(control_plane.ControlPlane, "check", lambda self: None):
         yield
