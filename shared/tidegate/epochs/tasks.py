@@ -125,7 +125,7 @@ def _publish(stores: TaskStores, key: str, result: TaskResult, own: Mapping[str,
             data = at_hand[staged.key][staged.offset : staged.offset + staged.size]
         else:
             (data,) = stores.state.get_ranges(staged.key, [(staged.offset, staged.size)])
-        staged.verify(data)
+            staged.verify(data)
         if not stores.output.put_if_absent(output.name, data) and stores.output.get(output.name) != data:
             raise TidegateError(
                 f"{output.name} exists already and holds something else: the output folder was written by "
