@@ -173,17 +173,19 @@ def watermark_before(previous: Manifest | None, stage: int) -> int:
     return previous.watermarks[stage - 2]
 
 
-def watermark_behind(before: int, passed: int, holds: Iterable[int]) -> int:
+def watermark_behind(previous: Manifest | None, stage: int, passed: int, segments: Iterable[Segment]) -> int:
     """The watermark of a reduce stage after an epoch, from the stage before it.
 
-    It is that stage's, held back by the panes that it still owes.
+    It is that stage's, held back by the panes that it still owes; and it never goes back.
 
     Args:
-        before: The watermark of the stage before the epoch; it never goes back.
+        previous: The manifest before the epoch, None before the first.
+        stage: The stage's number, from 2.
         passed: The watermark of the stage before it after the epoch.
-        holds: Of that stage's segments after the epoch.
+        segments: That stage's after the epoch; those of others do not matter.
     """
-    return max(before, min(passed, *holds, MAX))
+    holds = [each.hold for each in segments if each.stage == stage - 1]
+    return max(watermark_before(previous, stage), min(passed, *holds, MAX))
 
 
 def build_manifest(
@@ -207,9 +209,8 @@ def build_manifest(
     frontier = frontier_after(record, rules, [result.stated for result in results])
     watermarks: list[int] = []
     for stage in range(2, record.layout.shuffles + 1):
-        holds = [each.hold for each in segments if each.stage == stage - 1]
         passed = watermarks[-1] if watermarks else frontier.watermark
-        watermarks.append(watermark_behind(watermark_before(previous, stage), passed, holds))
+        watermarks.append(watermark_behind(previous, stage, passed, segments))
     return Manifest(
         pipeline=record.pipeline,
         epoch=record.epoch,

@@ -228,7 +228,7 @@ class _Attempt:
                 partials = rows = None
             segments += left
             if number + 1 < len(self.plan.stages):
-                passed = self._behind(number + 1, passed, left)
+                passed = watermark_behind(self.previous, number + 1, passed, left)
         return self.draft.result(
             counters=counters,
             segments=segments if changed else (),
@@ -285,11 +285,6 @@ class _Attempt:
         """The source's watermark at the epoch's end."""
         stated = [each.stated for each in maps]
         return frontier_after(self.record, self.plan.rules, stated).watermark
-
-    def _behind(self, number: int, passed: int, segments: Sequence[Segment]) -> int:
-        """The watermark of a reduce stage from that of the stage before it, and what that stage keeps."""
-        before = watermark_before(self.previous, number)
-        return watermark_behind(before, passed, [each.hold for each in segments])
 
     def _times(self, number: int, passed: int) -> Times:
         before = self.record.frontier.watermark if number == 1 else watermark_before(self.previous, number)
