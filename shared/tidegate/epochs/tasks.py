@@ -207,11 +207,11 @@ class _Attempt:
     def epoch(self) -> TaskResult:
         """Does all stages of a small epoch in one go, with nothing stored between them."""
         mapped = self._read([Split(number) for number in range(len(self.record.inputs))])
-        stated = self._stated(mapped)
         counters, dead, rows = mapped.counters, mapped.dead, mapped.rows
         late = {0: mapped.late}
         segments: tuple[Segment, ...] = ()
-        partials, passed = mapped.partials, self._frontier([self.draft.result(counters={}, **stated)])
+        partials = mapped.partials
+        passed = frontier_after(self.record, self.plan.rules, [mapped.stated]).watermark
         changed = False
         for number in range(1, len(self.plan.stages)):
             (wanted,) = self.draft.ranges
@@ -234,7 +234,7 @@ class _Attempt:
             segments=segments if changed else (),
             unchanged=not changed,
             outputs=self.draft.outputs(rows, dead, late),
-            **stated,
+            **self._stated(mapped),
         )
 
     def _reduced(
@@ -280,11 +280,6 @@ class _Attempt:
     def _before(self, number: int) -> int:
         """The watermark of a later reduce stage before the epoch; `MIN` if there is no such stage."""
         return watermark_before(self.previous, number) if number < len(self.plan.stages) else MIN
-
-    def _frontier(self, maps: Sequence[TaskResult]) -> int:
-        """The source's watermark at the epoch's end."""
-        stated = [each.stated for each in maps]
-        return frontier_after(self.record, self.plan.rules, stated).watermark
 
     def _times(self, number: int, passed: int) -> Times:
         before = self.record.frontier.watermark if number == 1 else watermark_before(self.previous, number)
