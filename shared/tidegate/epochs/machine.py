@@ -35,14 +35,14 @@ from enum import StrEnum
 
 from tidegate.epochs import intake, paths
 from tidegate.epochs.costs import UNMETERED, Costs, Meter, epoch_costs
-from tidegate.epochs.head import ROWS_TOGETHER, Head
+from tidegate.epochs.head import Head
 from tidegate.epochs.invoker import Invoker
 from tidegate.epochs.layout import Limits, lay_out, take_waiting
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.reduce_stage import map_tasks, reduce_stage, results_of
 from tidegate.epochs.result import Task, TaskResult, read_results, result_key, tasks_of
-from tidegate.epochs.settling import departures, settle
+from tidegate.epochs.settling import departures, leave_at_once, settle
 from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
 from tidegate.frontier import UnionFrontier, first_frontier
 from tidegate.limits import KEY_GROUPS
@@ -244,7 +244,7 @@ class Coordinator:
             data = self._objects.get(manifest.key)
             manifest = Manifest.decode(manifest.key, data)
         deletes = departures(record.inputs)
-        at_once = len(deletes) < ROWS_TOGETHER
+        at_once = leave_at_once(len(deletes))
         moved = Head(
             epoch=record.epoch,
             manifest=(manifest.key, checksum(data)),
