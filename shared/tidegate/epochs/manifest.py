@@ -173,6 +173,19 @@ def watermark_before(previous: Manifest | None, stage: int) -> int:
     return previous.watermarks[stage - 2]
 
 
+def segments_before(previous: Manifest | None, stage: int, wanted: KeyRange) -> tuple[Segment, ...]:
+    """The state of a reduce stage before an epoch, as far as it lies in a range.
+
+    Args:
+        previous: The manifest of the epoch before it, None before the first epoch.
+        stage: The stage's number, from 1.
+        wanted: The range.
+    """
+    before = previous.segments if previous else ()
+    found = (each.within(wanted) for each in before if each.stage == stage)
+    return tuple(each for each in found if each)
+
+
 def watermark_behind(previous: Manifest | None, stage: int, passed: int, segments: Iterable[Segment]) -> int:
     """The watermark of a reduce stage after an epoch, from the stage before it.
 
@@ -239,14 +252,12 @@ def kept_segments(
             left its state as it was, keeps the segments that it had.
     """
     changed = {result.task: result for result in results if not result.unchanged}
-    old = [each for each in (previous.segments if previous else ()) if each.stage == stage]
     segments: list[Segment] = []
     for task, (low, high) in enumerate(record.layout.ranges):
         if task in changed:
             segments += changed[task].segments
         else:
-            parts = (each.within(KeyRange(low, high)) for each in old)
-            segments += [each for each in parts if each]
+            segments += segments_before(previous, stage, KeyRange(low, high))
     return segments
 
 

@@ -27,6 +27,7 @@ from tidegate.epochs.manifest import (
     Manifest,
     frontier_after,
     read_manifest,
+    segments_before,
     watermark_before,
     watermark_behind,
 )
@@ -216,8 +217,9 @@ class _Attempt:
         for number in range(1, len(self.plan.stages)):
             (wanted,) = self.draft.ranges
             times = self._times(number, passed)
-            left = self._old_segments(number, wanted)
-            if (partials is not None and partials.height) or self._is_due(number, wanted, times):
+            left = segments_before(self.previous, number, wanted)
+            is_due = any(each.is_due(times.after, times.now) for each in left)
+            if is_due or (partials is not None and partials.height):
                 changed = True
                 done = self._reduced(number, wanted, [] if partials is None else [partials], times)
                 counters = _add(counters, done.counters)
@@ -244,7 +246,7 @@ class _Attempt:
         stage = self.plan.stages[number]
         if stage.reduce is None:
             raise TidegateError(f"epoch {self.record.epoch} has reduce tasks, and its plan no reduce stage")
-        standing = Standing(self._old_segments(number, wanted), stage.reduce, partials, times)
+        standing = Standing(segments_before(self.previous, number, wanted), stage.reduce, partials, times)
         state = standing.read(self.stores.state)
         reduced = reduce_epoch(stage, stage.reduce, state, partials, times)
         segments = standing.after(reduced, wanted, number, lambda frames: self.draft.layers(number, frames))
@@ -285,15 +287,6 @@ class _Attempt:
         before = self.record.frontier.watermark if number == 1 else watermark_before(self.previous, number)
         behind = None if number + 1 == len(self.plan.stages) else self._before(number + 1)
         return Times(before, passed, self.record.now, behind)
-
-    def _old_segments(self, number: int, wanted: KeyRange) -> tuple[Segment, ...]:
-        """The segments of a stage before the epoch, as far as they lie in a range."""
-        before = self.previous.segments if self.previous else ()
-        found = (each.within(wanted) for each in before if each.stage == number)
-        return tuple(each for each in found if each)
-
-    def _is_due(self, number: int, wanted: KeyRange, times: Times) -> bool:
-        return any(each.is_due(times.after, times.now) for each in self._old_segments(number, wanted))
 
     def _results(self, tasks: Sequence[Task]) -> list[TaskResult]:
         """The results of tasks of a stage before."""
