@@ -43,6 +43,7 @@ from typing import Any, Protocol
 from tidegate.epochs.head import ROWS_TOGETHER
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import TaskResult
+from tidegate.epochs.settling import leave_at_once
 from tidegate.outline import stage_name
 
 Counts = dict[str, int]
@@ -134,7 +135,7 @@ def epoch_costs(
 
 def _last_requests(inputs: int) -> Counts:
     """What a commit does once its costs are known: it puts the manifest, and moves the head."""
-    at_once = inputs < ROWS_TOGETHER
+    at_once = leave_at_once(inputs)
     # Rows that are too many for one write leave in others, and the head is written again after them.
     writes = 1 if at_once else 2 + -(-inputs // ROWS_TOGETHER)
     rows = inputs + (1 if at_once else 2)

@@ -35,14 +35,14 @@ from enum import StrEnum
 
 from tidegate.epochs import intake, paths
 from tidegate.epochs.costs import UNMETERED, Costs, Meter, epoch_costs
-from tidegate.epochs.head import ROWS_TOGETHER, Head
+from tidegate.epochs.head import Head
 from tidegate.epochs.invoker import Invoker
 from tidegate.epochs.layout import Limits, lay_out, take_waiting
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.reduce_stage import map_tasks, reduce_stage, results_of
 from tidegate.epochs.result import Task, TaskResult, read_results, result_key, tasks_of
-from tidegate.epochs.settling import departures, settle
+from tidegate.epochs.settling import departures, leave_at_once, settle
 from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
 from tidegate.frontier import UnionFrontier, first_frontier
 from tidegate.limits import KEY_GROUPS
@@ -203,7 +203,7 @@ class Coordinator:
             return map_tasks(record)
         if not record.layout.shuffles:
             return ()
-        previous = read_manifest(self._objects, record.previous)
+        previous = self._manifest(record.previous)
         return reduce_stage(stage, record, self._outline.rules, previous, self._results).tasks
 
     def tasks_behind(self, epoch: int, stage: int) -> Sequence[Task]:
@@ -230,7 +230,7 @@ class Coordinator:
             self._commit(head, self._adopted(paths.record(self._outline.pipeline, epoch)))
 
     def _commit(self, head: Head, record: EpochRecord) -> Manifest:
-        committed = self._manifest(head)
+        committed = self._manifest(head.manifest)
         if committed is not None and head.epoch >= record.epoch:
             # The epoch's own manifest may be swept by now.
             return committed
@@ -244,7 +244,7 @@ class Coordinator:
             data = self._objects.get(manifest.key)
             manifest = Manifest.decode(manifest.key, data)
         deletes = departures(record.inputs)
-        at_once = len(deletes) < ROWS_TOGETHER
+        at_once = leave_at_once(len(deletes))
         moved = Head(
             epoch=record.epoch,
             manifest=(manifest.key, checksum(data)),
@@ -271,7 +271,7 @@ class Coordinator:
 
     def manifest(self) -> Manifest | None:
         """The manifest of the last committed epoch, None before the first one."""
-        return self._manifest(self._head())
+        return self._manifest(self._head().manifest)
 
     def alarm(self) -> int:
         """The processing time at which an epoch is due without inputs, microseconds; `MAX` if none is."""
@@ -300,7 +300,7 @@ class Coordinator:
         return record
 
     def _freeze(self, head: Head, close: bool, ended: bool) -> EpochRecord | None:
-        previous = self._manifest(head)
+        previous = self._manifest(head.manifest)
         frontier = previous.frontier if previous else first_frontier(self._outline.rules)
         inputs = take_waiting(self._table, self._limits)
         closes = close and not inputs and frontier.watermark < MAX
@@ -348,10 +348,10 @@ class Coordinator:
     def _results(self, tasks: Sequence[Task]) -> list[TaskResult]:
         return read_results(self._objects, [result_key(self._outline.pipeline, each) for each in tasks])
 
-    def _manifest(self, head: Head) -> Manifest | None:
+    def _manifest(self, reference: tuple[str, str]) -> Manifest | None:
         # What has the same checksum is the same: each manifest is read once.
-        if self._last[0] != head.manifest:
-            self._last = head.manifest, read_manifest(self._objects, head.manifest)
+        if self._last[0] != reference:
+            self._last = reference, read_manifest(self._objects, reference)
         return self._last[1]
 
 

@@ -173,17 +173,32 @@ def watermark_before(previous: Manifest | None, stage: int) -> int:
     return previous.watermarks[stage - 2]
 
 
-def watermark_behind(before: int, passed: int, holds: Iterable[int]) -> int:
-    """The watermark of a reduce stage after an epoch, from the stage before it.
-
-    It is that stage's, held back by the panes that it still owes.
+def segments_before(previous: Manifest | None, stage: int, wanted: KeyRange) -> tuple[Segment, ...]:
+    """The state of a reduce stage before an epoch, as far as it lies in a range.
 
     Args:
-        before: The watermark of the stage before the epoch; it never goes back.
-        passed: The watermark of the stage before it after the epoch.
-        holds: Of that stage's segments after the epoch.
+        previous: The manifest of the epoch before it, None before the first epoch.
+        stage: The stage's number, from 1.
+        wanted: The range.
     """
-    return max(before, min(passed, *holds, MAX))
+    before = previous.segments if previous else ()
+    found = (each.within(wanted) for each in before if each.stage == stage)
+    return tuple(each for each in found if each)
+
+
+def watermark_behind(previous: Manifest | None, stage: int, passed: int, segments: Iterable[Segment]) -> int:
+    """The watermark of a reduce stage after an epoch, from the stage before it.
+
+    It is that stage's, held back by the panes that it still owes; and it never goes back.
+
+    Args:
+        previous: The manifest before the epoch, None before the first.
+        stage: The stage's number, from 2.
+        passed: The watermark of the stage before it after the epoch.
+        segments: That stage's after the epoch; those of others do not matter.
+    """
+    holds = [each.hold for each in segments if each.stage == stage - 1]
+    return max(watermark_before(previous, stage), min(passed, *holds, MAX))
 
 
 def build_manifest(
@@ -207,9 +222,8 @@ def build_manifest(
     frontier = frontier_after(record, rules, [result.stated for result in results])
     watermarks: list[int] = []
     for stage in range(2, record.layout.shuffles + 1):
-        holds = [each.hold for each in segments if each.stage == stage - 1]
         passed = watermarks[-1] if watermarks else frontier.watermark
-        watermarks.append(watermark_behind(watermark_before(previous, stage), passed, holds))
+        watermarks.append(watermark_behind(previous, stage, passed, segments))
     return Manifest(
         pipeline=record.pipeline,
         epoch=record.epoch,
@@ -238,14 +252,12 @@ def kept_segments(
             left its state as it was, keeps the segments that it had.
     """
     changed = {result.task: result for result in results if not result.unchanged}
-    old = [each for each in (previous.segments if previous else ()) if each.stage == stage]
     segments: list[Segment] = []
     for task, (low, high) in enumerate(record.layout.ranges):
         if task in changed:
             segments += changed[task].segments
         else:
-            parts = (each.within(KeyRange(low, high)) for each in old)
-            segments += [each for each in parts if each]
+            segments += segments_before(previous, stage, KeyRange(low, high))
     return segments
 
 

@@ -27,6 +27,7 @@ from tidegate.epochs.manifest import (
     Manifest,
     frontier_after,
     read_manifest,
+    segments_before,
     watermark_before,
     watermark_behind,
 )
@@ -125,7 +126,7 @@ def _publish(stores: TaskStores, key: str, result: TaskResult, own: Mapping[str,
             data = at_hand[staged.key][staged.offset : staged.offset + staged.size]
         else:
             (data,) = stores.state.get_ranges(staged.key, [(staged.offset, staged.size)])
-        staged.verify(data)
+            staged.verify(data)
         if not stores.output.put_if_absent(output.name, data) and stores.output.get(output.name) != data:
             raise TidegateError(
                 f"{output.name} exists already and holds something else: the output folder was written by "
@@ -207,17 +208,18 @@ class _Attempt:
     def epoch(self) -> TaskResult:
         """Does all stages of a small epoch in one go, with nothing stored between them."""
         mapped = self._read([Split(number) for number in range(len(self.record.inputs))])
-        stated = self._stated(mapped)
         counters, dead, rows = mapped.counters, mapped.dead, mapped.rows
         late = {0: mapped.late}
         segments: tuple[Segment, ...] = ()
-        partials, passed = mapped.partials, self._frontier([self.draft.result(counters={}, **stated)])
+        partials = mapped.partials
+        passed = frontier_after(self.record, self.plan.rules, [mapped.stated]).watermark
         changed = False
         for number in range(1, len(self.plan.stages)):
             (wanted,) = self.draft.ranges
             times = self._times(number, passed)
-            left = self._old_segments(number, wanted)
-            if (partials is not None and partials.height) or self._is_due(number, wanted, times):
+            left = segments_before(self.previous, number, wanted)
+            is_due = any(each.is_due(times.after, times.now) for each in left)
+            if is_due or (partials is not None and partials.height):
                 changed = True
                 done = self._reduced(number, wanted, [] if partials is None else [partials], times)
                 counters = _add(counters, done.counters)
@@ -228,13 +230,13 @@ class _Attempt:
                 partials = rows = None
             segments += left
             if number + 1 < len(self.plan.stages):
-                passed = self._behind(number + 1, passed, left)
+                passed = watermark_behind(self.previous, number + 1, passed, left)
         return self.draft.result(
             counters=counters,
             segments=segments if changed else (),
             unchanged=not changed,
             outputs=self.draft.outputs(rows, dead, late),
-            **stated,
+            **self._stated(mapped),
         )
 
     def _reduced(
@@ -244,7 +246,7 @@ class _Attempt:
         stage = self.plan.stages[number]
         if stage.reduce is None:
             raise TidegateError(f"epoch {self.record.epoch} has reduce tasks, and its plan no reduce stage")
-        standing = Standing(self._old_segments(number, wanted), stage.reduce, partials, times)
+        standing = Standing(segments_before(self.previous, number, wanted), stage.reduce, partials, times)
         state = standing.read(self.stores.state)
         reduced = reduce_epoch(stage, stage.reduce, state, partials, times)
         segments = standing.after(reduced, wanted, number, lambda frames: self.draft.layers(number, frames))
@@ -281,29 +283,10 @@ class _Attempt:
         """The watermark of a later reduce stage before the epoch; `MIN` if there is no such stage."""
         return watermark_before(self.previous, number) if number < len(self.plan.stages) else MIN
 
-    def _frontier(self, maps: Sequence[TaskResult]) -> int:
-        """The source's watermark at the epoch's end."""
-        stated = [each.stated for each in maps]
-        return frontier_after(self.record, self.plan.rules, stated).watermark
-
-    def _behind(self, number: int, passed: int, segments: Sequence[Segment]) -> int:
-        """The watermark of a reduce stage from that of the stage before it, and what that stage keeps."""
-        before = watermark_before(self.previous, number)
-        return watermark_behind(before, passed, [each.hold for each in segments])
-
     def _times(self, number: int, passed: int) -> Times:
         before = self.record.frontier.watermark if number == 1 else watermark_before(self.previous, number)
         behind = None if number + 1 == len(self.plan.stages) else self._before(number + 1)
         return Times(before, passed, self.record.now, behind)
-
-    def _old_segments(self, number: int, wanted: KeyRange) -> tuple[Segment, ...]:
-        """The segments of a stage before the epoch, as far as they lie in a range."""
-        before = self.previous.segments if self.previous else ()
-        found = (each.within(wanted) for each in before if each.stage == number)
-        return tuple(each for each in found if each)
-
-    def _is_due(self, number: int, wanted: KeyRange, times: Times) -> bool:
-        return any(each.is_due(times.after, times.now) for each in self._old_segments(number, wanted))
 
     def _results(self, tasks: Sequence[Task]) -> list[TaskResult]:
         """The results of tasks of a stage before."""
