@@ -20,6 +20,7 @@ from tidegate.epochs.result import TaskResult
 from tidegate.errors import CorruptObject
 from tidegate.limits import ATTACHED_BYTES
 from tidegate.stores.memory import MemoryObjects
+from tidegate.testing.simulation.oracles import holds_result
 
 PLAN = compiled(trigger=EARLY_AND_LATE)
 OTHER = compiled(trigger=EARLY_AND_LATE, name="other")
@@ -190,7 +191,7 @@ def test_the_whole_object_of_another_epoch_task_or_pipeline_is_found(layout: str
 
 def test_the_steps_read_every_kind_of_object() -> None:
     kinds = {kind_of(key) for layout in LAYOUTS for step in steps(layout) for key in step.reads()}
-    assert {"record.json", "manifest.json", "map.json", "reduce.json", "epoch.json"} <= kinds
+    assert {"record.json", "manifest.json", "map.json", "reduce.json"} <= kinds
     assert {"map.arrow", "reduce.layers"} <= kinds
 
 
@@ -239,7 +240,7 @@ def readers(world: World) -> Sequence[tuple[str, Callable[[], object]]]:
             continue
         if key.endswith("/record.json"):
             found.append((key, lambda k=key: EpochRecord.decode(k, state.get(k))))
-        if "/results/" in key:
+        if holds_result(key, state.get(key)):
             found.append((key, lambda k=key: TaskResult.decode(k, state.get(k))))
             result = TaskResult.decode(key, state.get(key))
             if result.shuffle not in ("", key):

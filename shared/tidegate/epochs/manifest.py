@@ -9,17 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tidegate.epochs import documents, paths
-from tidegate.epochs.costs import Costs
+from tidegate.epochs.costs import Costs, Counts, epoch_costs
 from tidegate.epochs.record import EpochRecord, decode_frontier, frontier_body
-from tidegate.epochs.result import TaskResult, segment_body, segment_from
+from tidegate.epochs.result import MANIFEST, TaskResult, segment_body, segment_from
 from tidegate.errors import CorruptObject
 from tidegate.frontier import Frontier, UnionFrontier, WatermarkRule
 from tidegate.outline import stage_name
 from tidegate.references import KeyRange, Layer, Segment, checksum
 from tidegate.stores.ports import Objects
 from tidegate.timestamps import MAX, MIN
-
-KIND = "manifest"
 
 
 @dataclass(frozen=True)
@@ -68,12 +66,27 @@ class Manifest:
         """The layers of all segments."""
         return (layer for segment in self.segments for layer in segment.layers)
 
+    def with_costs(
+        self,
+        record: EpochRecord,
+        results: Sequence[TaskResult],
+        committing: Counts,
+        previous: "Manifest | None",
+    ) -> "Manifest":
+        """The manifest as it is stored; see `epoch_costs`."""
+        before = previous.costs if previous else Costs()
+        return replace(self, costs=epoch_costs(record, results, committing, before))
+
     def without_costs(self) -> "Manifest":
         """What follows from the record and the tasks' results: for whoever compares it with another one."""
         return replace(self, costs=Costs())
 
-    def encode(self) -> bytes:
-        """The manifest as a document."""
+    def encode(self, result: bytes = b"") -> bytes:
+        """The manifest as an object.
+
+        Args:
+            result: That of the one task of a small epoch, as it is encoded; it lies before the manifest.
+        """
         body: dict[str, Any] = {
             "pipeline": self.pipeline,
             "epoch": self.epoch,
@@ -88,7 +101,7 @@ class Manifest:
             "totals": self.totals,
             "costs": self.costs.body(),
         }
-        return documents.encode(KIND, body)
+        return documents.encode(MANIFEST, body, result)
 
     @classmethod
     def decode(cls, key: str, data: bytes) -> "Manifest":
@@ -97,9 +110,10 @@ class Manifest:
         Raises:
             CorruptObject: It is damaged, no manifest, or that of another epoch or pipeline.
         """
-        with documents.shaped(KIND, key):
-            manifest = cls._of(documents.decode(KIND, key, data))
-            documents.check_place(KIND, key, manifest.key)
+        with documents.shaped(MANIFEST, key):
+            body, _ = documents.decode_with_attached(MANIFEST, key, data)
+            manifest = cls._of(body)
+            documents.check_place(MANIFEST, key, manifest.key)
         return manifest
 
     @classmethod

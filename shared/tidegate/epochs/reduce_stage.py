@@ -13,7 +13,7 @@ from itertools import islice
 
 from tidegate.epochs.manifest import Manifest, frontier_after, kept_segments, watermark_behind
 from tidegate.epochs.record import EpochRecord
-from tidegate.epochs.result import Task, TaskResult, tasks_of
+from tidegate.epochs.result import WHOLE, Task, TaskResult, tasks_of
 from tidegate.frontier import WatermarkRule
 from tidegate.outline import stage_name
 from tidegate.references import KeyRange
@@ -71,7 +71,7 @@ def results_of(
         ObjectNotFound: One of them has no result yet.
     """
     if record.layout.small:
-        return read(tasks_of(record.epoch, "epoch", 1))
+        return read(tasks_of(record.epoch, WHOLE, 1))
     results: list[TaskResult] = []
     last = map_tasks(record)
     for stage in _stages(record, rules, previous, read):

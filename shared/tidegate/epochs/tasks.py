@@ -20,11 +20,13 @@ from tidegate.engine.regroup import regroup
 from tidegate.engine.segments import Standing
 from tidegate.engine.shuffle import fetch
 from tidegate.epochs import paths
-from tidegate.epochs.costs import UNMETERED, Meter
+from tidegate.epochs.costs import HEAD_READ, UNMETERED, Meter
+from tidegate.epochs.documents import disclose
 from tidegate.epochs.draft import Draft
 from tidegate.epochs.layout import Split
 from tidegate.epochs.manifest import (
     Manifest,
+    build_manifest,
     frontier_after,
     read_manifest,
     segments_before,
@@ -33,7 +35,7 @@ from tidegate.epochs.manifest import (
 )
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.reduce_stage import reduce_stage
-from tidegate.epochs.result import Task, TaskResult, read_results, result_key
+from tidegate.epochs.result import WHOLE, Task, TaskResult, read_results, result_key
 from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.frontier import SOURCE
 from tidegate.limits import ATTACHED_BYTES
@@ -77,22 +79,32 @@ def run_task(
     key = result_key(plan.name, task)
     record = _record(plan, stores, task)
     try:
-        return _publish(stores, key, TaskResult.decode(key, stores.state.get(key)), {})
+        return _publish(stores, key, _stored(key, task, stores.state.get(key)), {})
     except ObjectNotFound:
         draft = Draft(plan, stores.state, record, task, attempt, stores.attached // _beside(record, task))
         work = _Attempt(plan, stores, task, record, read_manifest(stores.state, record.previous), draft)
     stages = [stage.name for stage in plan.stages]
-    if task.stage == "epoch":
+    if task.stage == WHOLE:
         result = work.epoch()
     elif task.stage == stages[0]:
         result = work.map()
     else:
         result = work.reduce(stages.index(task.stage))
     result = replace(result, costs=meter.spent())
-    if not stores.state.put_if_absent(key, result.encode()):
+    data = work.manifest(result) if task.stage == WHOLE else result.encode()
+    if not stores.state.put_if_absent(key, data):
         # Somebody else's, or this very one after a write whose outcome was unknown: the stored one counts.
-        result = TaskResult.decode(key, stores.state.get(key))
+        result = _stored(key, task, stores.state.get(key))
     return _publish(stores, key, result, draft.staged)
+
+
+def _stored(key: str, task: Task, data: bytes) -> TaskResult:
+    """The task's result as it was found."""
+    if task.stage == WHOLE and not disclose(data)[1]:
+        Manifest.decode(key, data)
+        # Of version 0.1.0, which wrote the manifest last, when all was published.
+        return TaskResult(task.stage, task.number, "", {}, unchanged=True)
+    return TaskResult.decode(key, data)
 
 
 def _record(plan: Plan, stores: TaskStores, task: Task) -> EpochRecord:
@@ -105,7 +117,7 @@ def _record(plan: Plan, stores: TaskStores, task: Task) -> EpochRecord:
 
 def _beside(record: EpochRecord, task: Task) -> int:
     """How many tasks the task's stage has."""
-    if task.stage == "epoch":
+    if task.stage == WHOLE:
         return 1
     return len(record.layout.slices if task.stage == stage_name(0) else record.layout.ranges)
 
@@ -238,6 +250,13 @@ class _Attempt:
             outputs=self.draft.outputs(rows, dead, late),
             **self._stated(mapped),
         )
+
+    def manifest(self, result: TaskResult) -> bytes:
+        """The manifest of a small epoch, with the result of its task."""
+        data = result.encode()
+        results = [replace(result, size=len(data))]
+        manifest = build_manifest(self.record, self.plan.rules, self.previous, results)
+        return manifest.with_costs(self.record, results, HEAD_READ, self.previous).encode(data)
 
     def _reduced(
         self, number: int, wanted: KeyRange, partials: list[pl.DataFrame], times: Times

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from tidegate.epochs import paths
-from tidegate.epochs.result import Task
+from tidegate.epochs.result import WHOLE, Task
 from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.plan import Plan
 from tidegate.references import checksum
@@ -53,7 +53,7 @@ class SmallEpochs:
         known = RememberedObjects(self.stores.state, paths.is_document)
         if head is not None and head.manifest == self._reference:
             known.remember(self._reference[0], self._manifest)
-        task = Task(epoch, "epoch", 0)
+        task = Task(epoch, WHOLE, 0)
         with without_records(task):
             run_task(self.plan, replace(self.stores, state=known), task, attempt, self.meter)
         answer = control.commit(epoch, (known, self.meter))
