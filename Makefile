@@ -27,7 +27,7 @@ demo: setup ## a year of flights as a stream: early, on-time and late panes
 	@$(BIN)/python -m pipelines.demo
 
 test: setup ## all tests
-	@$(BIN)/python -m pytest -n auto --dist loadfile --max-worker-restart 0
+	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 check: setup ## formatting, lint, types
 	@$(BIN)/ruff format --check .

@@ -272,10 +272,10 @@ def test_a_pipeline_that_is_called_as_a_file_of_ours(place: Path) -> None:
 def test_damaged_state(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
     capsys.readouterr()
-    (segment,) = (place / "out.state" / "scores" / "epochs").rglob("results/*")
-    segment.write_bytes(b"!" + segment.read_bytes()[1:])
+    (manifest,) = (place / "out.state" / "scores" / "epochs").rglob("manifest.json")
+    manifest.write_bytes(b"!" + manifest.read_bytes()[1:])
     assert run("--drain") == 1
-    assert segment.name in one_line(capsys)
+    assert manifest.name in one_line(capsys)
 
 
 def test_output_of_another_run(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -291,10 +291,10 @@ def test_a_task_that_fails_in_a_worker_process(place: Path, capsys: pytest.Captu
     )
     assert run(pipeline="functions.py") == 0
     capsys.readouterr()
-    (segment,) = (place / "out.state" / "scores" / "epochs").rglob("results/*")
-    segment.write_bytes(b"damaged")
+    (manifest,) = (place / "out.state" / "scores" / "epochs").rglob("manifest.json")
+    manifest.write_bytes(b"damaged")
     assert run("--drain", pipeline="functions.py") == 1
-    assert segment.name in one_line(capsys)
+    assert manifest.name in one_line(capsys)
 
 
 def test_explain(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import tidegate as tg
 from tidegate.errors import PipelineError
-from tidegate.expressions import row_by_row
+from tidegate.expressions import finding, row_by_row
 from tidegate.panes import PANE_COLUMNS, PANE_SCHEMA
 from tidegate.steps import FilterExpression, NarrowStep, Select, WithColumns
 
@@ -311,7 +311,8 @@ def test_they_cannot_be_replaced() -> None:
 def test_so_many_failing_rows_are_found_and_then_whole_parts_are_rejected() -> None:
     """[0 .. 63] fails but for the last row: two are found alone, and no row is lost on the way."""
     frame = pl.DataFrame({"text": [*(["x"] * 63), "1"]})
-    outcome = row_by_row(frame, lambda part: part.with_columns(pl.col("text").cast(pl.Int64)), 2)
+    with finding(2):
+        outcome = row_by_row(frame, lambda part: part.with_columns(pl.col("text").cast(pl.Int64)))
 
     assert [each.rows.height for each in outcome.rejected[:2]] == [1, 1]
     assert all("not tried by itself" in each.reasons[0] for each in outcome.rejected[2:])

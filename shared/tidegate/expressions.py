@@ -177,11 +177,7 @@ def finding(at_most: int) -> Iterator[None]:
         _found_at_most.reset(token)
 
 
-def row_by_row(
-    frame: pl.DataFrame,
-    work: Callable[[pl.DataFrame], pl.DataFrame],
-    found_at_most: int | None = None,
-) -> Outcome:
+def row_by_row(frame: pl.DataFrame, work: Callable[[pl.DataFrame], pl.DataFrame]) -> Outcome:
     """`work(frame)`; where it fails, the rows that it fails on are found by halving and rejected.
 
     Finding a row takes a fraction of a millisecond. So that a file in which all of them fail, such as one in
@@ -189,8 +185,7 @@ def row_by_row(
     another one is rejected as a whole, good rows included.
     """
     rejected: list[Rejected] = []
-    if found_at_most is None:
-        found_at_most = _found_at_most.get()
+    found_at_most = _found_at_most.get()
 
     def halve(part: pl.DataFrame) -> pl.DataFrame:
         try:

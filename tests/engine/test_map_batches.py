@@ -287,7 +287,7 @@ def test_a_file_of_which_a_part_is_gone_counts_once_and_each_part_is_named(
 
 
 def test_of_a_file_whose_end_is_damaged_nothing_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    bad = b"no json\n" + LINES * 50
+    bad = b"no json\n" + LINES * 5
     objects = stored(gzip.compress(bad)[:-3], "events/a.json.gz")
     objects.put("events/b.json", LINES)
     found = mapped(objects, monkeypatch, 100)

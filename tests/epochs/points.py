@@ -19,7 +19,7 @@ os.environ.setdefault("POLARS_MAX_THREADS", "1")
 import polars as pl
 
 import tidegate as tg
-from tests.epochs.scenario import EARLY_AND_LATE, WAVES, Process, Remains, World, remains
+from tests.epochs.scenario import EARLY_AND_LATE, WAVES, Process, Remains, World, remains, scores
 from tidegate.epochs.layout import Limits
 from tidegate.limits import ATTACHED_BYTES
 from tidegate.plan import Plan, compile_plan
@@ -61,12 +61,7 @@ class Points:
 @cache
 def plan_of(scenario: str) -> Plan:
     """The pipeline of a scenario: totals per team, or the rows themselves."""
-    events = tg.read_json(
-        "scores",
-        schema={"team": pl.String, "score": pl.Int64, "at": pl.Datetime("ms")},
-        event_time="at",
-        watermark=tg.BoundedDelay("0s"),
-    )
+    events = scores()
     if scenario.startswith("no grouping"):
         rows = events.filter(pl.col("score") > 1).write_json("totals")
         return compile_plan(tg.Pipeline("scores", rows))

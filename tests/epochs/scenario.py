@@ -34,6 +34,16 @@ Wave = tuple[tuple[str, str], ...]
 """Files that are accepted together: their names and contents."""
 
 
+def scores(delay: str = "0s") -> tg.Stream:
+    """What teams score, and when."""
+    return tg.read_json(
+        "scores",
+        schema={"team": pl.String, "score": pl.Int64, "at": pl.Datetime("ms")},
+        event_time="at",
+        watermark=tg.BoundedDelay(delay),
+    )
+
+
 def compiled(
     *,
     name: str = "scores",
@@ -44,13 +54,7 @@ def compiled(
     late_to: str | None = None,
 ) -> Plan:
     """Sums per team and minute."""
-    stream = tg.read_json(
-        "scores",
-        schema={"team": pl.String, "score": pl.Int64, "at": pl.Datetime("ms")},
-        event_time="at",
-        watermark=tg.BoundedDelay(delay),
-    )
-    windowed = stream.window(tg.FixedWindows("1m"), lateness, late_to=late_to).accumulate(accumulation)
+    windowed = scores(delay).window(tg.FixedWindows("1m"), lateness, late_to=late_to).accumulate(accumulation)
     if trigger:
         windowed = windowed.trigger(trigger)
     panes = windowed.group_by("team").agg(total=tg.sum("score"), games=tg.count())

@@ -9,7 +9,7 @@ from tidegate.epochs import intake, paths
 from tidegate.epochs.intake import InputObject
 from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import Coordinator, State
-from tidegate.epochs.manifest import Manifest
+from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import TaskResult, result_key
 from tidegate.outline import Outline, SourceOutline
@@ -73,9 +73,13 @@ def committed(table: Queue, objects: MemoryObjects, limits: Limits) -> Iterator[
     coordinator = Coordinator(OUTLINE, objects, table, limits, ManualClock(5))
     while record := coordinator.plan():
         state = State.EPOCH if record.layout.small else State.MAP
+        previous = read_manifest(objects, record.previous)
         for task in coordinator.tasks(record, state):
             result = TaskResult(task.stage, task.number, "one", {})
-            objects.put(result_key("p", task), result.encode())
+            data = result.encode()
+            if record.layout.small:
+                data = build_manifest(record, OUTLINE.rules, previous, [result]).encode(data)
+            objects.put(result_key("p", task), data)
         yield record, coordinator.commit(record)
 
 

@@ -50,19 +50,29 @@ def test_every_cut_is_found() -> None:
             documents.decode("kind", "key", data + data[: length + 1])
 
 
-@given(st.binary(max_size=60), st.binary(max_size=60))
-def test_what_is_attached_comes_back_and_lies_where_it_begins(attached: bytes, document: bytes) -> None:
-    data = documents.enclose(document, attached)
+@given(st.binary(max_size=60), st.text(max_size=60))
+def test_what_is_attached_comes_back_and_lies_where_it_begins(attached: bytes, text: str) -> None:
+    body = {"text": text}
+    data = documents.encode("kind", body, attached)
     assert data.startswith(attached)
-    if attached:
-        assert documents.disclose(data) == (document, attached)
-    else:
-        assert data == document
+    found, more = documents.decode_with_attached("kind", "key", data)
+    assert (found["text"], more) == (text, attached)
+    if not attached:
+        assert data == documents.encode("kind", body)
+
+
+@given(st.binary(min_size=1, max_size=60), st.data())
+def test_a_flipped_byte_of_what_is_attached_is_found(attached: bytes, data: st.DataObject) -> None:
+    stored = bytearray(documents.encode("kind", BODY, attached))
+    place = data.draw(st.integers(0, len(attached) - 1))
+    stored[place] ^= data.draw(st.integers(1, 255))
+    with pytest.raises(CorruptObject, match="the/key: what is attached is damaged"):
+        documents.decode_with_attached("kind", "the/key", bytes(stored))
 
 
 @given(st.binary(max_size=40), st.integers(0, 2**64 - 1))
 def test_a_length_that_cannot_be_leaves_no_document(before: bytes, length: int) -> None:
-    data = before + length.to_bytes(8, "big") + documents.enclose(b"", b"x")[-8:]
+    data = before + length.to_bytes(8, "big") + documents.encode("kind", BODY, b"x")[-8:]
     document, attached = documents.disclose(data)
     assert attached + document == (data if length > len(before) else before)
     with pytest.raises(CorruptObject):

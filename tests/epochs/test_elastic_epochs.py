@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +20,7 @@ from tests.epochs.scenario import (
     manifest_of,
     panes,
     remains,
+    scores,
 )
 from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import drive
@@ -29,14 +29,9 @@ from tidegate.plan import Plan, compile_plan
 
 def regrouped() -> Plan:
     """Of the totals per team and minute the highest, and how many there are, per three minutes."""
-    stream = tg.read_json(
-        "scores",
-        schema={"team": pl.String, "score": pl.Int64, "at": pl.Datetime("ms")},
-        event_time="at",
-        watermark=tg.BoundedDelay("0s"),
-    )
     totals = (
-        stream.window(tg.FixedWindows("1m"), "5m")
+        scores()
+        .window(tg.FixedWindows("1m"), "5m")
         .trigger(EARLY_AND_LATE)
         .accumulate(tg.ACCUMULATING_AND_RETRACTING)
         .group_by("team")

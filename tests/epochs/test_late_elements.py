@@ -57,7 +57,9 @@ def test_they_are_staged_under_the_attempts_name_and_published_after_the_claim()
     assert published.name == f"late/epoch-{record.epoch:010d}-00000.json"
     assert "-mine-" in published.staged.key
     calls = trace.trace
-    claim = next(number for number, call in enumerate(calls) if "put_if_absent" in call and "results" in call)
+    claim = next(
+        number for number, call in enumerate(calls) if "put_if_absent" in call and "manifest" in call
+    )
     (shown,) = [
         number for number, call in enumerate(calls) if call.startswith("output put") and "late/" in call
     ]

@@ -23,6 +23,7 @@ from tidegate.epochs import intake, paths
 from tidegate.epochs.head import ROWS_TOGETHER, Head
 from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import TRANSITIONS, Coordinator, Event, State, drive, event_of
+from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Task
 from tidegate.errors import CorruptObject, IncompatiblePipeline, ObjectNotFound, TidegateError
@@ -272,16 +273,18 @@ def test_a_head_that_was_set_back_from_outside_is_named() -> None:
 
 
 def test_a_manifest_that_was_written_before_a_crash_and_an_upgrade_is_adopted() -> None:
-    """A newer version may count more things; the head names the object that is there."""
-    world = World()
+    """A newer version may count more things; the head names the object that is there.
+
+    That of version 0.1.0 has no result before it: it was written when all was published.
+    """
+    world = World(attached=0)
     runner, record = frozen(world)
-    runner.invoker.run(runner.coordinator.tasks(record, State.EPOCH))
-    expected = runner.coordinator.commit(record)
-    older = replace(expected, counters={"files": 2})
-    world = World()
-    runner, record = frozen(world)
-    runner.invoker.run(runner.coordinator.tasks(record, State.EPOCH))
-    world.state.put(older.key, older.encode())
+    tasks = runner.coordinator.tasks(record, State.EPOCH)
+    runner.invoker.run(tasks)
+    key = paths.manifest(PLAN.name, 1)
+    older = replace(Manifest.decode(key, world.state.get(key)), counters={"files": 2})
+    world.state.put(key, older.encode())
+    runner.invoker.run(tasks)
     assert runner.coordinator.commit(record) == older
     process(world).run(WAVES)
     assert manifest_of(PLAN, world, 1) == older

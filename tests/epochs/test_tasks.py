@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.epochs.scenario import EARLY_AND_LATE, NOON, WAVES, Process, World, compiled, panes, remains
-from tidegate.epochs import documents, paths
+from tidegate.epochs import paths
 from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import State, drive
 from tidegate.epochs.record import EpochRecord
@@ -60,7 +60,7 @@ def test_a_zombie_that_finishes_later_publishes_nothing_of_its_own(attached: int
 
     zombie = Process(PLAN, world, Limits(), trace := Interference())
     run_task(PLAN, zombie.stores, EPOCH, "probe")
-    claim = next(n for n, call in enumerate(trace.trace, 1) if "put_if_absent" in call and "results" in call)
+    claim = next(n for n, call in enumerate(trace.trace, 1) if "put_if_absent" in call and "manifest" in call)
 
     world, _, _ = frozen(attached=attached)
     zombie = Process(PLAN, world, Limits(), Interference(claim, before=overtake))
@@ -92,7 +92,7 @@ def test_a_zombie_of_other_bytes_changes_no_output(monkeypatch: pytest.MonkeyPat
     real = world.state.get
 
     def blind(key: str, version: str | None = None, first: list[str] = []) -> bytes:  # noqa: B006
-        if "results" in key and not first:
+        if key == result_key(PLAN.name, EPOCH) and not first:
             first.append(key)
             raise ObjectNotFound("not yet")
         return real(key, version)
@@ -109,7 +109,7 @@ def test_output_appears_only_after_the_claim(attached: int) -> None:
     interference = Interference()
     run_task(PLAN, Process(PLAN, world, Limits(), interference).stores, EPOCH, "one")
     calls = [call for call in interference.trace if "put" in call.split()[1]]
-    claim = next(number for number, call in enumerate(calls) if "/results/" in call)
+    claim = next(number for number, call in enumerate(calls) if "/manifest" in call)
     assert claim == (0 if attached else 3), "state, output and dead letters are stored before it"
     assert all(call.startswith("output put_if_absent") for call in calls[claim + 1 :])
     assert not any(call.startswith("output") for call in calls[:claim])
@@ -172,10 +172,11 @@ def test_the_tasks_of_a_stage_share_the_room() -> None:
     for tasks in (1, 2):
         limits = Limits(small=0, task_bytes=1, tasks=tasks) if tasks > 1 else Limits()
         world, process, record = frozen(limits, attached=3_000)
-        process.invoker.run(process.coordinator.tasks(record, State.MAP if tasks > 1 else State.EPOCH))
-        results = [world.state.get(key) for key in keys(world.state, "scores/epochs") if "/results/" in key]
-        attached = [len(data) - len(documents.disclose(data)[0]) for data in results]
-        assert len(results) == tasks
+        todo = process.coordinator.tasks(record, State.MAP if tasks > 1 else State.EPOCH)
+        process.invoker.run(todo)
+        results = [result_key("scores", task) for task in todo]
+        attached = [len(TaskResult.decode(key, world.state.get(key)).attached) for key in results]
+        assert len(attached) == tasks
         assert max(attached) <= 3_000 // tasks
         sizes.append(sum(attached))
     assert min(sizes) > 0

@@ -29,7 +29,7 @@ SECRET = b"a file of somebody else\n"
 _RECORD = lines(("x", 1, 5)).encode()
 
 _STATE = re.compile(
-    r"scores/(?:epochs/\d{10}/(?:record\.json|manifest\.json|results/(?:map|reduce|epoch)-\d{5}\.json)"
+    r"scores/(?:epochs/\d{10}/(?:record\.json|manifest\.json|results/(?:map|reduce)-\d{5}\.json)"
     r"|data/\d{10}/(?:map|reduce|epoch)-\d{5}-attempt\d+-"
     r"(?:shuffle\.arrow|state\.layers|output\.json|dead-letters\.json))"
 )

@@ -114,7 +114,7 @@ def decode_document(
     document, attached = documents.disclose(valid)
 
     def whole(body: object) -> bytes:
-        return documents.enclose(documents.encode(kind, body), attached)  # type: ignore[arg-type]
+        return documents.encode(kind, body, attached)  # type: ignore[arg-type]
 
     _decode(decode, key, data)
     _decode(decode, key, whole(_disfigured(json.loads(document)["body"], data)))

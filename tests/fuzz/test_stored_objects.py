@@ -20,6 +20,7 @@ from tidegate.epochs.result import TaskResult
 from tidegate.errors import CorruptObject
 from tidegate.limits import ATTACHED_BYTES
 from tidegate.stores.memory import MemoryObjects
+from tidegate.testing.simulation.oracles import holds_result
 
 PLAN = compiled(trigger=EARLY_AND_LATE)
 OTHER = compiled(trigger=EARLY_AND_LATE, name="other")
@@ -142,7 +143,7 @@ def flipped(data: bytes, place: int) -> bytes:
 
 def sampled(places: Sequence[int]) -> list[int]:
     """The first and the last of them, where formats have their marks, and some of those between."""
-    return sorted({*places[:4], *places[-4:], *places[4 :: max(1, len(places) // 40)]})
+    return sorted({*places[:4], *places[-4:], *places[4 :: max(1, len(places) // 12)]})
 
 
 @pytest.mark.parametrize(("layout", "number"), CASES)
@@ -177,20 +178,22 @@ def test_the_whole_object_of_another_epoch_task_or_pipeline_is_found(layout: str
     for key, places in step.reads().items():
         # What is read of it may be the same in another pipeline's: then it is right.
         read = itemgetter(*places)
-        for other, data in stored.items():
-            if (
-                other != key
-                and kind_of(other).split(".")[1] == kind_of(key).split(".")[1]
-                and (len(data) <= places[-1] or read(data) != read(stored[key]))
-            ):
-                refused(step, key, data)
-                tried += 1
+        others = [
+            data
+            for other, data in stored.items()
+            if other != key
+            and kind_of(other).split(".")[1] == kind_of(key).split(".")[1]
+            and (len(data) <= places[-1] or read(data) != read(stored[key]))
+        ]
+        for data in others[:: max(1, len(others) // 8)]:
+            refused(step, key, data)
+            tried += 1
     assert tried
 
 
 def test_the_steps_read_every_kind_of_object() -> None:
     kinds = {kind_of(key) for layout in LAYOUTS for step in steps(layout) for key in step.reads()}
-    assert {"record.json", "manifest.json", "map.json", "reduce.json", "epoch.json"} <= kinds
+    assert {"record.json", "manifest.json", "map.json", "reduce.json"} <= kinds
     assert {"map.arrow", "reduce.layers"} <= kinds
 
 
@@ -239,7 +242,7 @@ def readers(world: World) -> Sequence[tuple[str, Callable[[], object]]]:
             continue
         if key.endswith("/record.json"):
             found.append((key, lambda k=key: EpochRecord.decode(k, state.get(k))))
-        if "/results/" in key:
+        if holds_result(key, state.get(key)):
             found.append((key, lambda k=key: TaskResult.decode(k, state.get(k))))
             result = TaskResult.decode(key, state.get(key))
             if result.shuffle not in ("", key):

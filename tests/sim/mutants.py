@@ -38,6 +38,7 @@ from tidegate.pipeline import Stream
 from tidegate.references import Layer, Segment
 from tidegate.runtime import control_plane
 from tidegate.stores.ports import ANYTHING, Delete, Put, Row
+from tidegate.testing.simulation.oracles import holds_result
 from tidegate.testing.simulation.ports import SimulatedAlarms, SimulatedObjects, SimulatedTable
 
 FOUND = Path(__file__).with_name("mutants.txt")
@@ -55,13 +56,13 @@ def mutant(function: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None
 
 
 def _create(
-    what: str, instead: Callable[[SimulatedObjects, str, bytes], bool]
+    which: Callable[[str], bool], instead: Callable[[SimulatedObjects, str, bytes], bool]
 ) -> AbstractContextManager[Any]:
-    """Another way to create the objects whose keys contain this."""
+    """Another way to create the objects with these keys."""
     original = SimulatedObjects.put_if_absent
 
     def put_if_absent(self: SimulatedObjects, key: str, data: bytes) -> bool:
-        return instead(self, key, data) if what in key else original(self, key, data)
+        return instead(self, key, data) if which(key) else original(self, key, data)
 
     return patch.object(SimulatedObjects, "put_if_absent", put_if_absent)
 
@@ -82,25 +83,25 @@ def _look_then_put(objects: SimulatedObjects, key: str, data: bytes) -> bool:
 
 @mutant
 def plain_put_of_the_epoch_record() -> Iterator[None]:
-    with _create("/record.json", _plain_put):
+    with _create(paths.is_record, _plain_put):
         yield
 
 
 @mutant
 def plain_put_of_task_results() -> Iterator[None]:
-    with _create("/results/", _plain_put):
+    with _create(paths.may_hold_result, _plain_put):
         yield
 
 
 @mutant
 def look_and_then_put_the_epoch_record() -> Iterator[None]:
-    with _create("/record.json", _look_then_put):
+    with _create(paths.is_record, _look_then_put):
         yield
 
 
 @mutant
 def look_and_then_put_task_results() -> Iterator[None]:
-    with _create("/results/", _look_then_put):
+    with _create(paths.may_hold_result, _look_then_put):
         yield
 
 
@@ -488,7 +489,7 @@ def output_is_published_before_the_claim() -> Iterator[None]:
     original = SimulatedObjects.put_if_absent
 
     def put_if_absent(self: SimulatedObjects, key: str, data: bytes) -> bool:
-        if "/results/" in key:
+        if holds_result(key, data):
             result = TaskResult.decode(key, data)
             output = SimulatedObjects(OUTPUTS[id(self._line.universe)], self._line)
             for each in result.outputs:
@@ -519,7 +520,7 @@ def the_loser_of_a_claim_publishes_its_own() -> Iterator[None]:
 
     def put_if_absent(self: SimulatedObjects, key: str, data: bytes) -> bool:
         won = create(self, key, data)
-        if not won and "/results/" in key:
+        if not won and paths.may_hold_result(key):
             own[id(self._line.universe), self._line.process.name, key] = data
         return won
 

@@ -9,7 +9,9 @@ Counted are the attempts that won, from their beginning:
 * `plan`: until the record is frozen, and its put. On AWS with the lease, which a laptop has none of.
 * each stage of tasks: until a task's result is written, its put, and the outputs that it names. What it takes
   to write these is counted, and the time for it is not.
-* `commit`: until the manifest is written, its put, and the writes to the table.
+* `commit`: until the manifest is written, its put, and the writes to the table. Of a small epoch, whose task
+  writes the manifest with its result, the requests to the table, as in a function that has the manifest at
+  hand; CPU and time are not counted then.
 
 The bytes of the record and of the manifest are not counted where they are written, for the costs are in them.
 Calls and transitions are those of the state machine on AWS (`infra/epoch.asl.yaml`), on a laptop too.
@@ -43,6 +45,7 @@ from typing import Any, Protocol
 from tidegate.epochs.head import ROWS_TOGETHER
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import TaskResult
+from tidegate.epochs.settling import leave_at_once
 from tidegate.outline import stage_name
 
 Counts = dict[str, int]
@@ -53,6 +56,10 @@ PLAN = "plan"
 
 COMMIT = "commit"
 """The stage that moves the head."""
+
+
+HEAD_READ: Counts = {"table.read": 1, "table.read_units": 1}
+"""What a commit does before it moves the head, if the manifest is there and at hand."""
 
 
 class Meter(Protocol):
@@ -113,17 +120,20 @@ def epoch_costs(
     Args:
         record: Of the epoch; what was measured of planning is in it.
         results: Of all tasks, as they were read; what was measured of the winner is in each.
-        committing: What was measured of the commit.
+        committing: What was measured of the commit, or `HEAD_READ` where it is still to come.
         before: Those of the epoch before it.
     """
     stages = {PLAN: Counter(record.planning), **{each.stage: Counter[str]() for each in results}}
     stages[PLAN] += Counter({"state.put": 1})
     for result in results:
         sizes = [each.staged.size for each in result.outputs]
+        # Of a small epoch this is the manifest's.
         written = {"state.put": 1, "state.bytes_written": result.size}
         published = {"output.put": len(sizes), "output.bytes_written": sum(sizes)}
         stages[result.stage] += Counter(result.costs) + Counter(written) + Counter(published)
-    stages[COMMIT] = Counter(committing) + Counter(_last_requests(len(record.inputs)))
+    if not record.layout.small:
+        committing = {**committing, "state.put": committing.get("state.put", 0) + 1}
+    stages[COMMIT] = Counter(committing) + Counter(_moving_the_head(len(record.inputs)))
     for stage, counts in _invocations(record, results).items():
         stages.setdefault(stage, Counter()).update(counts)
     totals = {stage: Counter(counts) for stage, counts in before.totals.items()}
@@ -132,13 +142,13 @@ def epoch_costs(
     return Costs(_numbers(stages), _numbers(totals), before.epochs + 1)
 
 
-def _last_requests(inputs: int) -> Counts:
-    """What a commit does once its costs are known: it puts the manifest, and moves the head."""
-    at_once = inputs < ROWS_TOGETHER
+def _moving_the_head(inputs: int) -> Counts:
+    """What a commit does once its costs are known, and the manifest is put."""
+    at_once = leave_at_once(inputs)
     # Rows that are too many for one write leave in others, and the head is written again after them.
     writes = 1 if at_once else 2 + -(-inputs // ROWS_TOGETHER)
     rows = inputs + (1 if at_once else 2)
-    return {"state.put": 1, "table.write": writes, "table.write_units": 2 * rows}
+    return {"table.write": writes, "table.write_units": 2 * rows}
 
 
 def _invocations(record: EpochRecord, results: Sequence[TaskResult]) -> dict[str, Counts]:

@@ -18,11 +18,26 @@ _LENGTH = 8
 _MAGIC = b"tidegate"
 """What an object ends with that holds more than a document; no document ends with it."""
 
+_ATTACHED = "attached"
+"""In a body the checksum of what is attached."""
+
 Body = dict[str, Any]
 
 
-def encode(kind: str, body: Body) -> bytes:
-    """A document; the same body always gives the same bytes."""
+def encode(kind: str, body: Body, attached: bytes = b"") -> bytes:
+    """An object that holds a document, and before it what is attached to it; the same always gives the same.
+
+    What is attached comes first, so that it has its place before the document is made that tells it, and
+    parts of it are read like those of any object. Where the document begins is told at the end, as in
+    Parquet; without anything attached the object is the document.
+    """
+    if not attached:
+        return _document(kind, body)
+    document = _document(kind, body | {_ATTACHED: _checksum(attached)})
+    return b"".join((attached, document, len(document).to_bytes(_LENGTH, "big"), _MAGIC))
+
+
+def _document(kind: str, body: Body) -> bytes:
     text = _canonical(body)
     rest = _canonical({"checksum": _checksum(text), "kind": kind, "version": VERSION})
     # The keys are sorted, and this is the first.
@@ -44,7 +59,7 @@ def decode(kind: str, key: str, data: bytes) -> Body:
         document = json.loads(data)
         found, version, body = document["kind"], document["version"], document["body"]
         # There is one way to write a body, and its checksum is part of it.
-        intact = encode(kind, body) == data
+        intact = _document(kind, body) == data
     except (ValueError, KeyError, TypeError, RecursionError):
         raise CorruptObject(f"{key}: not a document of Tidegate; restore it from a backup") from None
     if found != kind or version != VERSION:
@@ -56,16 +71,17 @@ def decode(kind: str, key: str, data: bytes) -> Body:
     return body
 
 
-def enclose(document: bytes, attached: bytes) -> bytes:
-    """An object that holds a document and what is attached to it; nothing attached leaves the document.
+def decode_with_attached(kind: str, key: str, data: bytes) -> tuple[Body, bytes]:
+    """As `decode`, for an object that may hold more than its document: that is given as well.
 
-    What is attached comes first, so that it has its place before the document is made that tells it, and
-    parts of it are read like those of any object. Where the document begins is told at the end, as in
-    Parquet.
+    Raises:
+        CorruptObject: The document or what is attached to it is not what was written.
     """
-    if not attached:
-        return document
-    return b"".join((attached, document, len(document).to_bytes(_LENGTH, "big"), _MAGIC))
+    document, attached = disclose(data)
+    body = decode(kind, key, document)
+    if body.get(_ATTACHED, "") != (_checksum(attached) if attached else ""):
+        raise CorruptObject(f"{key}: what is attached is damaged; restore it from a backup")
+    return body, attached
 
 
 def disclose(data: bytes) -> tuple[bytes, bytes]:

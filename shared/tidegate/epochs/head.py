@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from tidegate.errors import IncompatiblePipeline
+from tidegate.limits import KEY_GROUPS
 from tidegate.stores.ports import Row
 from tidegate.timestamps import MAX
 
@@ -39,6 +41,19 @@ class Head:
             "key_groups": self.key_groups,
             "alarm": self.alarm,
         }
+
+    def check(self, pipeline: str) -> None:
+        """Refuses a head of state that is cut into other key groups than this version's.
+
+        Raises:
+            IncompatiblePipeline: It is.
+        """
+        if self.key_groups != KEY_GROUPS:
+            raise IncompatiblePipeline(
+                f"the state of the pipeline {pipeline!r} has {self.key_groups} key groups, and this version "
+                f"of Tidegate works with {KEY_GROUPS}; go back to the version that wrote it, or build output "
+                "and state anew from the input with `tidegate replay`"
+            )
 
     @classmethod
     def of(cls, row: Row) -> "Head":

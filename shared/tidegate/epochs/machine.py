@@ -34,16 +34,16 @@ from dataclasses import replace
 from enum import StrEnum
 
 from tidegate.epochs import intake, paths
-from tidegate.epochs.costs import UNMETERED, Costs, Meter, epoch_costs
-from tidegate.epochs.head import ROWS_TOGETHER, Head
+from tidegate.epochs.costs import UNMETERED, Meter
+from tidegate.epochs.head import Head
 from tidegate.epochs.invoker import Invoker
 from tidegate.epochs.layout import Limits, lay_out, take_waiting
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.reduce_stage import map_tasks, reduce_stage, results_of
-from tidegate.epochs.result import Task, TaskResult, read_results, result_key, tasks_of
-from tidegate.epochs.settling import departures, settle
-from tidegate.errors import ConditionFailed, IncompatiblePipeline, ObjectNotFound, TidegateError
+from tidegate.epochs.result import WHOLE, Task, TaskResult, read_results, result_key, tasks_of
+from tidegate.epochs.settling import departures, leave_at_once, settle
+from tidegate.errors import ConditionFailed, ObjectNotFound, TidegateError
 from tidegate.frontier import UnionFrontier, first_frontier
 from tidegate.limits import KEY_GROUPS
 from tidegate.outline import Outline
@@ -198,12 +198,12 @@ class Coordinator:
             ObjectNotFound: They are of a reduce stage, and the stage before it is not done.
         """
         if state is State.EPOCH:
-            return tasks_of(record.epoch, "epoch", 1)
+            return tasks_of(record.epoch, WHOLE, 1)
         if state is State.MAP:
             return map_tasks(record)
         if not record.layout.shuffles:
             return ()
-        previous = read_manifest(self._objects, record.previous)
+        previous = self._manifest(record.previous)
         return reduce_stage(stage, record, self._outline.rules, previous, self._results).tasks
 
     def tasks_behind(self, epoch: int, stage: int) -> Sequence[Task]:
@@ -230,21 +230,14 @@ class Coordinator:
             self._commit(head, self._adopted(paths.record(self._outline.pipeline, epoch)))
 
     def _commit(self, head: Head, record: EpochRecord) -> Manifest:
-        committed = self._manifest(head)
+        committed = self._manifest(head.manifest)
         if committed is not None and head.epoch >= record.epoch:
             # The epoch's own manifest may be swept by now.
             return committed
-        results = results_of(record, self._outline.rules, committed, self._results)
-        manifest = build_manifest(record, self._outline.rules, committed, results)
-        before = committed.costs if committed else Costs()
-        manifest = replace(manifest, costs=epoch_costs(record, results, self.meter.spent(), before))
-        data = manifest.encode()
-        if not self._objects.put_if_absent(manifest.key, data):
-            # The same record and results give the same, save what this commit took; the first one counts.
-            data = self._objects.get(manifest.key)
-            manifest = Manifest.decode(manifest.key, data)
+        data = self._manifest_of(record, committed)
+        manifest = Manifest.decode(paths.manifest(record.pipeline, record.epoch), data)
         deletes = departures(record.inputs)
-        at_once = len(deletes) < ROWS_TOGETHER
+        at_once = leave_at_once(len(deletes))
         moved = Head(
             epoch=record.epoch,
             manifest=(manifest.key, checksum(data)),
@@ -269,9 +262,21 @@ class Coordinator:
         self._settled(moved, begun=False)
         return manifest
 
+    def _manifest_of(self, record: EpochRecord, previous: Manifest | None) -> bytes:
+        key = paths.manifest(record.pipeline, record.epoch)
+        if not record.layout.small:
+            results = results_of(record, self._outline.rules, previous, self._results)
+            manifest = build_manifest(record, self._outline.rules, previous, results)
+            data = manifest.with_costs(record, results, self.meter.spent(), previous).encode()
+            if self._objects.put_if_absent(key, data):
+                return data
+        # The same record and results give the same, save what the commit took; the first one counts. That of
+        # a small epoch was put by its task.
+        return self._objects.get(key)
+
     def manifest(self) -> Manifest | None:
         """The manifest of the last committed epoch, None before the first one."""
-        return self._manifest(self._head())
+        return self._manifest(self._head().manifest)
 
     def alarm(self) -> int:
         """The processing time at which an epoch is due without inputs, microseconds; `MAX` if none is."""
@@ -283,12 +288,7 @@ class Coordinator:
             # Nothing is written before the first commit: who only looked is tied to no plan.
             return Head(0, ("", ""), 0, self._outline.fingerprint, KEY_GROUPS)
         head = Head.of(row)
-        if head.key_groups != KEY_GROUPS:
-            raise IncompatiblePipeline(
-                f"the state of the pipeline {self._outline.pipeline!r} has {head.key_groups} key groups, and "
-                f"this version of Tidegate works with {KEY_GROUPS}; go back to the version that wrote it, or "
-                "build output and state anew from the input with `tidegate replay`"
-            )
+        head.check(self._outline.pipeline)
         if head.fingerprint != self._outline.fingerprint:
             # The record of that epoch says what the difference is.
             self._adopted(paths.record(self._outline.pipeline, head.epoch))
@@ -300,7 +300,7 @@ class Coordinator:
         return record
 
     def _freeze(self, head: Head, close: bool, ended: bool) -> EpochRecord | None:
-        previous = self._manifest(head)
+        previous = self._manifest(head.manifest)
         frontier = previous.frontier if previous else first_frontier(self._outline.rules)
         inputs = take_waiting(self._table, self._limits)
         closes = close and not inputs and frontier.watermark < MAX
@@ -348,10 +348,10 @@ class Coordinator:
     def _results(self, tasks: Sequence[Task]) -> list[TaskResult]:
         return read_results(self._objects, [result_key(self._outline.pipeline, each) for each in tasks])
 
-    def _manifest(self, head: Head) -> Manifest | None:
+    def _manifest(self, reference: tuple[str, str]) -> Manifest | None:
         # What has the same checksum is the same: each manifest is read once.
-        if self._last[0] != head.manifest:
-            self._last = head.manifest, read_manifest(self._objects, head.manifest)
+        if self._last[0] != reference:
+            self._last = reference, read_manifest(self._objects, reference)
         return self._last[1]
 
 

@@ -9,17 +9,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tidegate.epochs import documents, paths
-from tidegate.epochs.costs import Costs
+from tidegate.epochs.costs import Costs, Counts, epoch_costs
 from tidegate.epochs.record import EpochRecord, decode_frontier, frontier_body
-from tidegate.epochs.result import TaskResult, segment_body, segment_from
+from tidegate.epochs.result import MANIFEST, TaskResult, segment_body, segment_from
 from tidegate.errors import CorruptObject
 from tidegate.frontier import Frontier, UnionFrontier, WatermarkRule
 from tidegate.outline import stage_name
 from tidegate.references import KeyRange, Layer, Segment, checksum
 from tidegate.stores.ports import Objects
 from tidegate.timestamps import MAX, MIN
-
-KIND = "manifest"
 
 
 @dataclass(frozen=True)
@@ -68,12 +66,27 @@ class Manifest:
         """The layers of all segments."""
         return (layer for segment in self.segments for layer in segment.layers)
 
+    def with_costs(
+        self,
+        record: EpochRecord,
+        results: Sequence[TaskResult],
+        committing: Counts,
+        previous: "Manifest | None",
+    ) -> "Manifest":
+        """The manifest as it is stored; see `epoch_costs`."""
+        before = previous.costs if previous else Costs()
+        return replace(self, costs=epoch_costs(record, results, committing, before))
+
     def without_costs(self) -> "Manifest":
         """What follows from the record and the tasks' results: for whoever compares it with another one."""
         return replace(self, costs=Costs())
 
-    def encode(self) -> bytes:
-        """The manifest as a document."""
+    def encode(self, result: bytes = b"") -> bytes:
+        """The manifest as an object.
+
+        Args:
+            result: That of the one task of a small epoch, as it is encoded; it lies before the manifest.
+        """
         body: dict[str, Any] = {
             "pipeline": self.pipeline,
             "epoch": self.epoch,
@@ -88,7 +101,7 @@ class Manifest:
             "totals": self.totals,
             "costs": self.costs.body(),
         }
-        return documents.encode(KIND, body)
+        return documents.encode(MANIFEST, body, result)
 
     @classmethod
     def decode(cls, key: str, data: bytes) -> "Manifest":
@@ -97,9 +110,10 @@ class Manifest:
         Raises:
             CorruptObject: It is damaged, no manifest, or that of another epoch or pipeline.
         """
-        with documents.shaped(KIND, key):
-            manifest = cls._of(documents.decode(KIND, key, data))
-            documents.check_place(KIND, key, manifest.key)
+        with documents.shaped(MANIFEST, key):
+            body, _ = documents.decode_with_attached(MANIFEST, key, data)
+            manifest = cls._of(body)
+            documents.check_place(MANIFEST, key, manifest.key)
         return manifest
 
     @classmethod
@@ -173,17 +187,32 @@ def watermark_before(previous: Manifest | None, stage: int) -> int:
     return previous.watermarks[stage - 2]
 
 
-def watermark_behind(before: int, passed: int, holds: Iterable[int]) -> int:
-    """The watermark of a reduce stage after an epoch, from the stage before it.
-
-    It is that stage's, held back by the panes that it still owes.
+def segments_before(previous: Manifest | None, stage: int, wanted: KeyRange) -> tuple[Segment, ...]:
+    """The state of a reduce stage before an epoch, as far as it lies in a range.
 
     Args:
-        before: The watermark of the stage before the epoch; it never goes back.
-        passed: The watermark of the stage before it after the epoch.
-        holds: Of that stage's segments after the epoch.
+        previous: The manifest of the epoch before it, None before the first epoch.
+        stage: The stage's number, from 1.
+        wanted: The range.
     """
-    return max(before, min(passed, *holds, MAX))
+    before = previous.segments if previous else ()
+    found = (each.within(wanted) for each in before if each.stage == stage)
+    return tuple(each for each in found if each)
+
+
+def watermark_behind(previous: Manifest | None, stage: int, passed: int, segments: Iterable[Segment]) -> int:
+    """The watermark of a reduce stage after an epoch, from the stage before it.
+
+    It is that stage's, held back by the panes that it still owes; and it never goes back.
+
+    Args:
+        previous: The manifest before the epoch, None before the first.
+        stage: The stage's number, from 2.
+        passed: The watermark of the stage before it after the epoch.
+        segments: That stage's after the epoch; those of others do not matter.
+    """
+    holds = [each.hold for each in segments if each.stage == stage - 1]
+    return max(watermark_before(previous, stage), min(passed, *holds, MAX))
 
 
 def build_manifest(
@@ -207,9 +236,8 @@ def build_manifest(
     frontier = frontier_after(record, rules, [result.stated for result in results])
     watermarks: list[int] = []
     for stage in range(2, record.layout.shuffles + 1):
-        holds = [each.hold for each in segments if each.stage == stage - 1]
         passed = watermarks[-1] if watermarks else frontier.watermark
-        watermarks.append(watermark_behind(watermark_before(previous, stage), passed, holds))
+        watermarks.append(watermark_behind(previous, stage, passed, segments))
     return Manifest(
         pipeline=record.pipeline,
         epoch=record.epoch,
@@ -238,14 +266,12 @@ def kept_segments(
             left its state as it was, keeps the segments that it had.
     """
     changed = {result.task: result for result in results if not result.unchanged}
-    old = [each for each in (previous.segments if previous else ()) if each.stage == stage]
     segments: list[Segment] = []
     for task, (low, high) in enumerate(record.layout.ranges):
         if task in changed:
             segments += changed[task].segments
         else:
-            parts = (each.within(KeyRange(low, high)) for each in old)
-            segments += [each for each in parts if each]
+            segments += segments_before(previous, stage, KeyRange(low, high))
     return segments
 
 

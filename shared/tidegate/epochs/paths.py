@@ -4,7 +4,8 @@ Of the store of state, below the pipeline's name:
 
     epochs/<n>/record.json                      the epoch record      create-only
     epochs/<n>/results/<stage>-<task>.json      a task's result       create-only, with small data before it
-    epochs/<n>/manifest.json                    the manifest          create-only
+    epochs/<n>/manifest.json                    the manifest          create-only, that of a small epoch with
+                                                                      its task's result before it
     history/<n>.json                            a swept epoch's record create-only
     data/<n>/<stage>-<task>-<attempt>-<what>    what tasks write      unique for each attempt
 
@@ -110,7 +111,12 @@ def is_document(key: str) -> bool:
 
 def may_hold_layers(key: str) -> bool:
     """Whether an object below one of those folders may hold layers of state."""
-    return key.endswith(".layers") or "/results/" in key
+    return key.endswith(".layers") or may_hold_result(key)
+
+
+def may_hold_result(key: str) -> bool:
+    """Whether an object below one of those folders may hold the result of a task."""
+    return "/results/" in key or is_manifest(key)
 
 
 def _epoch(pipeline: str, epoch: int) -> str:

@@ -11,15 +11,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from tidegate.epochs.manifest import (
-    Manifest,
-    frontier_after,
-    kept_segments,
-    watermark_before,
-    watermark_behind,
-)
+from tidegate.epochs.manifest import Manifest, frontier_after, kept_segments, watermark_behind
 from tidegate.epochs.record import EpochRecord
-from tidegate.epochs.result import Task, TaskResult, tasks_of
+from tidegate.epochs.result import WHOLE, Task, TaskResult, tasks_of
 from tidegate.frontier import WatermarkRule
 from tidegate.outline import stage_name
 from tidegate.references import KeyRange
@@ -77,7 +71,7 @@ def results_of(
         ObjectNotFound: One of them has no result yet.
     """
     if record.layout.small:
-        return read(tasks_of(record.epoch, "epoch", 1))
+        return read(tasks_of(record.epoch, WHOLE, 1))
     results: list[TaskResult] = []
     last = map_tasks(record)
     for stage in _stages(record, rules, previous, read):
@@ -102,8 +96,7 @@ def _stages(
             passed = frontier_after(record, rules, [each.stated for each in before]).watermark
         else:
             kept = kept_segments(record, previous, number - 1, before)
-            earlier = watermark_before(previous, number)
-            passed = watermark_behind(earlier, passed, [each.hold for each in kept])
+            passed = watermark_behind(previous, number, passed, kept)
         tasks = _concerned(number, record, previous, before, passed)
         yield ReduceStage(number, tuple(before), passed, tasks)
 

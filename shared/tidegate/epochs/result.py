@@ -5,13 +5,18 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from tidegate.epochs import documents, paths
-from tidegate.errors import CorruptObject
 from tidegate.frontier import SOURCE
-from tidegate.references import KeyRange, Layer, ObjectRef, Piece, Segment, checksum
+from tidegate.references import KeyRange, Layer, ObjectRef, Piece, Segment
 from tidegate.stores.ports import Objects
 from tidegate.timestamps import MAX, MIN
 
 KIND = "task-result"
+
+MANIFEST = "manifest"
+"""What the result of a small epoch's task is attached to."""
+
+WHOLE = "epoch"
+"""The stage of the one task that does all of a small epoch."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +24,7 @@ class Task:
     """A task of an epoch: one stage on one slice of input or one range of key groups.
 
     Attributes:
-        stage: A stage's name, or `epoch` for the one task of a small epoch.
+        stage: A stage's name, or `WHOLE`.
         number: From 0.
     """
 
@@ -103,22 +108,19 @@ class TaskResult:
         }
         if self.unread:
             body["unread"] = list(self.unread)
-        if self.attached:
-            body["attached"] = checksum(self.attached)
-        return documents.enclose(documents.encode(KIND, body), self.attached)
+        return documents.encode(KIND, body, self.attached)
 
     @classmethod
     def decode(cls, key: str, data: bytes) -> "TaskResult":
-        """The result of an object.
+        """The result of an object; that of a small epoch's task is attached to the epoch's manifest.
 
         Raises:
             CorruptObject: It is damaged, no task result, or that of another task, epoch or pipeline.
         """
+        if paths.is_manifest(key):
+            _, data = documents.decode_with_attached(MANIFEST, key, data)
         with documents.shaped(KIND, key):
-            document, attached = documents.disclose(data)
-            body = documents.decode(KIND, key, document)
-            if body.get("attached", "") != (checksum(attached) if attached else ""):
-                raise CorruptObject(f"{key}: what is attached is damaged; restore it from a backup")
+            body, attached = documents.decode_with_attached(KIND, key, data)
             result = replace(cls._of(body), size=len(data), attached=attached)
             if result.pipeline:
                 own = result_key(result.pipeline, Task(result.epoch, result.stage, result.task))
@@ -147,7 +149,9 @@ class TaskResult:
 
 
 def result_key(pipeline: str, task: Task) -> str:
-    """The key of a task's result."""
+    """The key of the object that a task's result lies in, which it claims the task with."""
+    if task.stage == WHOLE:
+        return paths.manifest(pipeline, task.epoch)
     return paths.result(pipeline, task.epoch, task.stage, task.number)
 
 

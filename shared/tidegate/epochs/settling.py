@@ -14,6 +14,11 @@ from tidegate.epochs.intake import Accepted
 from tidegate.stores.ports import Delete, Table
 
 
+def leave_at_once(inputs: int) -> bool:
+    """Whether so many inputs leave in the write that moves the head, whose row counts among its rows."""
+    return inputs < ROWS_TOGETHER
+
+
 def departures(inputs: Sequence[Accepted]) -> list[Delete]:
     """What takes these inputs out of the waiting rows."""
     return [Delete(paths.pending(each.position)) for each in inputs]

@@ -20,19 +20,22 @@ from tidegate.engine.regroup import regroup
 from tidegate.engine.segments import Standing
 from tidegate.engine.shuffle import fetch
 from tidegate.epochs import paths
-from tidegate.epochs.costs import UNMETERED, Meter
+from tidegate.epochs.costs import HEAD_READ, UNMETERED, Meter
+from tidegate.epochs.documents import disclose
 from tidegate.epochs.draft import Draft
 from tidegate.epochs.layout import Split
 from tidegate.epochs.manifest import (
     Manifest,
+    build_manifest,
     frontier_after,
     read_manifest,
+    segments_before,
     watermark_before,
     watermark_behind,
 )
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.reduce_stage import reduce_stage
-from tidegate.epochs.result import Task, TaskResult, read_results, result_key
+from tidegate.epochs.result import WHOLE, Task, TaskResult, read_results, result_key
 from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.frontier import SOURCE
 from tidegate.limits import ATTACHED_BYTES
@@ -76,22 +79,32 @@ def run_task(
     key = result_key(plan.name, task)
     record = _record(plan, stores, task)
     try:
-        return _publish(stores, key, TaskResult.decode(key, stores.state.get(key)), {})
+        return _publish(stores, key, _stored(key, task, stores.state.get(key)), {})
     except ObjectNotFound:
         draft = Draft(plan, stores.state, record, task, attempt, stores.attached // _beside(record, task))
         work = _Attempt(plan, stores, task, record, read_manifest(stores.state, record.previous), draft)
     stages = [stage.name for stage in plan.stages]
-    if task.stage == "epoch":
+    if task.stage == WHOLE:
         result = work.epoch()
     elif task.stage == stages[0]:
         result = work.map()
     else:
         result = work.reduce(stages.index(task.stage))
     result = replace(result, costs=meter.spent())
-    if not stores.state.put_if_absent(key, result.encode()):
+    data = work.manifest(result) if task.stage == WHOLE else result.encode()
+    if not stores.state.put_if_absent(key, data):
         # Somebody else's, or this very one after a write whose outcome was unknown: the stored one counts.
-        result = TaskResult.decode(key, stores.state.get(key))
+        result = _stored(key, task, stores.state.get(key))
     return _publish(stores, key, result, draft.staged)
+
+
+def _stored(key: str, task: Task, data: bytes) -> TaskResult:
+    """The task's result as it was found."""
+    if task.stage == WHOLE and not disclose(data)[1]:
+        Manifest.decode(key, data)
+        # Of version 0.1.0, which wrote the manifest last, when all was published.
+        return TaskResult(task.stage, task.number, "", {}, unchanged=True)
+    return TaskResult.decode(key, data)
 
 
 def _record(plan: Plan, stores: TaskStores, task: Task) -> EpochRecord:
@@ -104,7 +117,7 @@ def _record(plan: Plan, stores: TaskStores, task: Task) -> EpochRecord:
 
 def _beside(record: EpochRecord, task: Task) -> int:
     """How many tasks the task's stage has."""
-    if task.stage == "epoch":
+    if task.stage == WHOLE:
         return 1
     return len(record.layout.slices if task.stage == stage_name(0) else record.layout.ranges)
 
@@ -125,7 +138,7 @@ def _publish(stores: TaskStores, key: str, result: TaskResult, own: Mapping[str,
             data = at_hand[staged.key][staged.offset : staged.offset + staged.size]
         else:
             (data,) = stores.state.get_ranges(staged.key, [(staged.offset, staged.size)])
-        staged.verify(data)
+            staged.verify(data)
         if not stores.output.put_if_absent(output.name, data) and stores.output.get(output.name) != data:
             raise TidegateError(
                 f"{output.name} exists already and holds something else: the output folder was written by "
@@ -207,17 +220,18 @@ class _Attempt:
     def epoch(self) -> TaskResult:
         """Does all stages of a small epoch in one go, with nothing stored between them."""
         mapped = self._read([Split(number) for number in range(len(self.record.inputs))])
-        stated = self._stated(mapped)
         counters, dead, rows = mapped.counters, mapped.dead, mapped.rows
         late = {0: mapped.late}
         segments: tuple[Segment, ...] = ()
-        partials, passed = mapped.partials, self._frontier([self.draft.result(counters={}, **stated)])
+        partials = mapped.partials
+        passed = frontier_after(self.record, self.plan.rules, [mapped.stated]).watermark
         changed = False
         for number in range(1, len(self.plan.stages)):
             (wanted,) = self.draft.ranges
             times = self._times(number, passed)
-            left = self._old_segments(number, wanted)
-            if (partials is not None and partials.height) or self._is_due(number, wanted, times):
+            left = segments_before(self.previous, number, wanted)
+            is_due = any(each.is_due(times.after, times.now) for each in left)
+            if is_due or (partials is not None and partials.height):
                 changed = True
                 done = self._reduced(number, wanted, [] if partials is None else [partials], times)
                 counters = _add(counters, done.counters)
@@ -228,14 +242,21 @@ class _Attempt:
                 partials = rows = None
             segments += left
             if number + 1 < len(self.plan.stages):
-                passed = self._behind(number + 1, passed, left)
+                passed = watermark_behind(self.previous, number + 1, passed, left)
         return self.draft.result(
             counters=counters,
             segments=segments if changed else (),
             unchanged=not changed,
             outputs=self.draft.outputs(rows, dead, late),
-            **stated,
+            **self._stated(mapped),
         )
+
+    def manifest(self, result: TaskResult) -> bytes:
+        """The manifest of a small epoch, with the result of its task."""
+        data = result.encode()
+        results = [replace(result, size=len(data))]
+        manifest = build_manifest(self.record, self.plan.rules, self.previous, results)
+        return manifest.with_costs(self.record, results, HEAD_READ, self.previous).encode(data)
 
     def _reduced(
         self, number: int, wanted: KeyRange, partials: list[pl.DataFrame], times: Times
@@ -244,7 +265,7 @@ class _Attempt:
         stage = self.plan.stages[number]
         if stage.reduce is None:
             raise TidegateError(f"epoch {self.record.epoch} has reduce tasks, and its plan no reduce stage")
-        standing = Standing(self._old_segments(number, wanted), stage.reduce, partials, times)
+        standing = Standing(segments_before(self.previous, number, wanted), stage.reduce, partials, times)
         state = standing.read(self.stores.state)
         reduced = reduce_epoch(stage, stage.reduce, state, partials, times)
         segments = standing.after(reduced, wanted, number, lambda frames: self.draft.layers(number, frames))
@@ -281,29 +302,10 @@ class _Attempt:
         """The watermark of a later reduce stage before the epoch; `MIN` if there is no such stage."""
         return watermark_before(self.previous, number) if number < len(self.plan.stages) else MIN
 
-    def _frontier(self, maps: Sequence[TaskResult]) -> int:
-        """The source's watermark at the epoch's end."""
-        stated = [each.stated for each in maps]
-        return frontier_after(self.record, self.plan.rules, stated).watermark
-
-    def _behind(self, number: int, passed: int, segments: Sequence[Segment]) -> int:
-        """The watermark of a reduce stage from that of the stage before it, and what that stage keeps."""
-        before = watermark_before(self.previous, number)
-        return watermark_behind(before, passed, [each.hold for each in segments])
-
     def _times(self, number: int, passed: int) -> Times:
         before = self.record.frontier.watermark if number == 1 else watermark_before(self.previous, number)
         behind = None if number + 1 == len(self.plan.stages) else self._before(number + 1)
         return Times(before, passed, self.record.now, behind)
-
-    def _old_segments(self, number: int, wanted: KeyRange) -> tuple[Segment, ...]:
-        """The segments of a stage before the epoch, as far as they lie in a range."""
-        before = self.previous.segments if self.previous else ()
-        found = (each.within(wanted) for each in before if each.stage == number)
-        return tuple(each for each in found if each)
-
-    def _is_due(self, number: int, wanted: KeyRange, times: Times) -> bool:
-        return any(each.is_due(times.after, times.now) for each in self._old_segments(number, wanted))
 
     def _results(self, tasks: Sequence[Task]) -> list[TaskResult]:
         """The results of tasks of a stage before."""

@@ -15,7 +15,8 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tidegate.epochs import intake
+from tidegate.epochs import intake, paths
+from tidegate.epochs.head import Head
 from tidegate.epochs.invoker import Invoker
 from tidegate.epochs.layout import Limits, lay_out
 from tidegate.epochs.machine import Coordinator, drive
@@ -26,7 +27,6 @@ from tidegate.errors import UsageError
 from tidegate.frontier import Frontier, UnionFrontier, WatermarkRule, first_frontier
 from tidegate.outline import Outline, SourceOutline
 from tidegate.plan import Plan
-from tidegate.references import checksum
 from tidegate.runtime import switch
 from tidegate.runtime.folders import Folders
 from tidegate.runtime.meter import Meter
@@ -138,7 +138,7 @@ class EmbeddedRunner:
         Of the record only stays what does not depend on the plan: the frontier is what this plan's own epochs
         have led to, and how the work is cut follows from the sizes and the limits.
         """
-        last = self.manifest()
+        last, head = self.manifest(), self.table.get(paths.HEAD)
         again = replace(
             record,
             epoch=last.epoch + 1 if last else 1,
@@ -147,7 +147,7 @@ class EmbeddedRunner:
             frontier=last.frontier if last else first_frontier(self._outline.rules),
             ended=tuple(each for each in record.ended if each in self._outline.bounded),
             planning={},
-            previous=(last.key, checksum(last.encode())) if last else ("", ""),
+            previous=Head.of(head).manifest if head else ("", ""),
             layout=lay_out(record.inputs, self.limits, self._outline, last.segments if last else ()),
         )
         self._state.put_if_absent(again.key, again.encode())

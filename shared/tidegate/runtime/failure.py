@@ -1,13 +1,31 @@
 """How a failure that nobody expected is told: where it happened, without what it was about."""
 
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePath
 
 from tidegate.epochs.result import Task
 from tidegate.errors import TidegateError
+from tidegate.expressions import FAILURES
 
 _FRAMES = 8
 """Calls that are named, from the innermost one."""
+
+
+@contextmanager
+def without_records(task: Task) -> Iterator[None]:
+    """A block that runs a task, and fails with nothing but errors of Tidegate.
+
+    Raises:
+        TidegateError: The task failed; no record is in the message.
+    """
+    try:
+        yield
+    except TidegateError:
+        raise
+    except FAILURES as error:
+        raise unexpected(task, error) from None
 
 
 def unexpected(task: Task, error: BaseException) -> TidegateError:

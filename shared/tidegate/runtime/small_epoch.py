@@ -3,14 +3,12 @@
 from dataclasses import dataclass, replace
 
 from tidegate.epochs import paths
-from tidegate.epochs.result import Task
+from tidegate.epochs.result import WHOLE, Task
 from tidegate.epochs.tasks import TaskStores, run_task
-from tidegate.errors import TidegateError
-from tidegate.expressions import FAILURES
 from tidegate.plan import Plan
 from tidegate.references import checksum
 from tidegate.runtime.control_plane import Answer, ControlPlane
-from tidegate.runtime.failure import unexpected
+from tidegate.runtime.failure import without_records
 from tidegate.runtime.meter import Meter
 from tidegate.stores.remembered import RememberedObjects
 
@@ -55,13 +53,9 @@ class SmallEpochs:
         known = RememberedObjects(self.stores.state, paths.is_document)
         if head is not None and head.manifest == self._reference:
             known.remember(self._reference[0], self._manifest)
-        task = Task(epoch, "epoch", 0)
-        try:
+        task = Task(epoch, WHOLE, 0)
+        with without_records(task):
             run_task(self.plan, replace(self.stores, state=known), task, attempt, self.meter)
-        except TidegateError:
-            raise
-        except FAILURES as error:
-            raise unexpected(task, error) from None
         answer = control.commit(epoch, (known, self.meter))
         key = paths.manifest(self.plan.name, epoch)
         # Not if somebody else committed it meanwhile.

@@ -14,13 +14,11 @@ from tidegate.epochs import paths
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import TaskStores
 from tidegate.epochs.tasks import run_task as run
-from tidegate.errors import TidegateError
-from tidegate.expressions import FAILURES
 from tidegate.limits import CACHE_BYTES
 from tidegate.plan import Plan, compile_plan
 from tidegate.runtime.buckets import Environment, bucket, memory_of_function
 from tidegate.runtime.control_plane import Answer, ControlPlane
-from tidegate.runtime.failure import unexpected
+from tidegate.runtime.failure import without_records
 from tidegate.runtime.loading import load_pipeline
 from tidegate.runtime.meter import Meter
 from tidegate.runtime.small_epoch import SmallEpochs
@@ -43,12 +41,8 @@ def run_task(environment: Environment, task: Mapping[str, Any], attempt: str) ->
     meter, stores, cached = _metered_stores(environment)
     meter.begin()
     plan = _plan(environment["TIDEGATE_PIPELINE"])
-    try:
+    with without_records(wanted):
         cached.trusting(lambda: run(plan, stores, wanted, attempt, meter))
-    except TidegateError:
-        raise
-    except FAILURES as error:
-        raise unexpected(wanted, error) from None
     return {"epoch": wanted.epoch, "stage": wanted.stage, "task": wanted.number}
 
 

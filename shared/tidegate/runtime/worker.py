@@ -12,9 +12,8 @@ from pathlib import Path
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import run_task
 from tidegate.errors import TidegateError
-from tidegate.expressions import FAILURES
 from tidegate.plan import Plan, compile_plan
-from tidegate.runtime.failure import unexpected
+from tidegate.runtime.failure import without_records
 from tidegate.runtime.folders import Folders
 from tidegate.runtime.loading import load_pipeline
 from tidegate.runtime.meter import Meter
@@ -31,15 +30,14 @@ def main(reference: str, input_folder: str, output_folder: str, state_folder: st
     for line in sys.stdin:
         task, answer = Task(**json.loads(line)), dict[str, str]()
         try:
-            # In here, so that a pipeline that cannot be loaded any more is an answer too.
-            plan = plan or compile_plan(load_pipeline(reference))
-            meter = Meter()
-            run_task(plan, meter.stores(folders.stores()), task, new_attempt(), meter)
+            with without_records(task):
+                # In here, so that a pipeline that cannot be loaded any more is an answer too.
+                plan = plan or compile_plan(load_pipeline(reference))
+                meter = Meter()
+                run_task(plan, meter.stores(folders.stores()), task, new_attempt(), meter)
         except TidegateError as error:
-            answer["error"] = str(error)
-        except FAILURES as error:
             # Trying again would not help, as it may where the process dies.
-            answer["error"] = str(unexpected(task, error))
+            answer["error"] = str(error)
         try:
             answers.write(json.dumps(answer) + "\n")
             answers.flush()

@@ -20,9 +20,8 @@ from types import TracebackType
 from tidegate.epochs.result import Task
 from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.errors import TidegateError
-from tidegate.expressions import FAILURES
 from tidegate.plan import Plan
-from tidegate.runtime.failure import unexpected
+from tidegate.runtime.failure import without_records
 from tidegate.runtime.meter import Meter, SharedProcessor
 
 _ATTEMPTS = 3
@@ -58,14 +57,9 @@ class ThreadWorkers:
             future.result()
 
     def _run(self, task: Task) -> None:
-        with self._processor.part() as cpu:
+        with self._processor.part() as cpu, without_records(task):
             meter = Meter(cpu)
-            try:
-                run_task(self._plan, meter.stores(self._stores), task, new_attempt(), meter)
-            except TidegateError:
-                raise
-            except FAILURES as error:
-                raise unexpected(task, error) from None
+            run_task(self._plan, meter.stores(self._stores), task, new_attempt(), meter)
 
 
 class ProcessWorkers:

@@ -81,8 +81,9 @@ def read_uniform(piece: Piece, schema: Mapping[str, pl.DataType]) -> pl.DataFram
         >>> frame.rows()
         [(1, 'a'), (20, 'b')]
     """
-    fields = next(_probed(piece.data))
-    if fields is None or any(each != fields for each in _probed(piece.data)):
+    probed = _probed(piece.data)
+    fields = next(probed)
+    if fields is None or any(each != fields for each in probed):
         return None
     if len(fields) > 2 * sum(each.key in schema for each in fields):
         # Most of what would be cut and checked is read by nobody, and the parser passes it by.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from tidegate.epochs import paths
 from tidegate.epochs.costs import Costs
+from tidegate.epochs.documents import disclose
 from tidegate.epochs.head import Head
 from tidegate.epochs.intake import waiting
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
@@ -144,11 +145,11 @@ class Watch:
 
     def _published(self, epoch: int) -> dict[str, str]:
         """The output names of an epoch's task results, each with the checksum of what the winner staged."""
-        folder = paths.record(self.cloud.plan.name, epoch).removesuffix("record.json") + "results/"
+        folder = paths.record(self.cloud.plan.name, epoch).removesuffix("record.json")
         results = [
             TaskResult.decode(key, stored.data)
             for key, stored in self.cloud.state.current.items()
-            if key.startswith(folder)
+            if key.startswith(folder) and holds_result(key, stored.data)
         ]
         return {each.name: each.staged.checksum for result in results for each in result.outputs}
 
@@ -279,11 +280,16 @@ class Watch:
         return EpochRecord.decode(key, self.cloud.state.history[key][0].data)
 
 
+def holds_result(key: str, data: bytes) -> bool:
+    """Whether an object of an epoch holds the result of a task."""
+    return paths.may_hold_result(key) and (not paths.is_manifest(key) or bool(disclose(data)[1]))
+
+
 def _without_results(bucket: Bucket, epoch: int) -> Archive:
     """A store in which the tasks of an epoch have no results; those of others hold the state before it."""
 
     def stays(key: str) -> bool:
-        return "/results/" not in key or paths.epoch_of(key) != epoch
+        return not paths.may_hold_result(key) or paths.epoch_of(key) != epoch
 
     return Archive(replace(bucket, history={key: all_ for key, all_ in bucket.history.items() if stays(key)}))
 
