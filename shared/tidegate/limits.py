@@ -9,8 +9,8 @@ SMALL_EPOCH_BYTES = 8 * 1024 * 1024
 SMALL_EPOCH_FILES = 500
 """The same for the number of its inputs: each is a request or more, one after the other."""
 
-SMALL_STATE_BYTES = 64 * 1024 * 1024
-"""The same for the state before it, as it is stored: all of it may be due, and in memory it is larger."""
+SMALL_STATE_BYTES = 32 * 1024 * 1024
+"""The same for the state before it, as a reduce task is given so much: all of it may be due."""
 
 MAX_BYTES_PER_EPOCH = 1024 * 1024 * 1024
 """Input bytes that one epoch takes at most (one object always fits)."""
@@ -20,6 +20,9 @@ MAX_FILES_PER_EPOCH = 10_000
 
 TASK_BYTES = 32 * 1024 * 1024
 """Bytes that one task is given, unless the task limit makes it more: of input, or of state."""
+
+ROW_BYTES = 64
+"""Bytes that a row of state counts as at least: what is stored may be far smaller than what is in memory."""
 
 OPEN_BYTES = 64 * 1024
 """Bytes that could be read while an input is opened: an input counts no less when tasks share them."""

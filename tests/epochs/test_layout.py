@@ -143,11 +143,17 @@ def test_reduce_tasks_follow_from_state_and_not_from_map_tasks() -> None:
 
 
 def test_an_epoch_with_much_state_is_not_small_and_needs_no_input_for_that() -> None:
-    assert lay_out([], Limits(), PLAN, [segment(0, KEY_GROUPS, 64 * MB)]).small
-    layout = lay_out([], Limits(), PLAN, [segment(0, KEY_GROUPS, 65 * MB)])
+    assert lay_out([], Limits(), PLAN, [segment(0, KEY_GROUPS, 32 * MB)]).small
+    layout = lay_out([], Limits(), PLAN, [segment(0, KEY_GROUPS, 33 * MB)])
     assert not layout.small
     assert layout.slices == ()
-    assert len(layout.ranges) == 4
+    assert len(layout.ranges) == 2
+
+
+def test_rows_count_as_much_as_they_take_in_memory_however_small_they_are_stored() -> None:
+    rows = 32 * MB // 64
+    assert lay_out([], Limits(), PLAN, [segment(0, KEY_GROUPS, MB, rows)]).small
+    assert len(lay_out([], Limits(), PLAN, [segment(0, KEY_GROUPS, MB, 20 * rows)]).ranges) == 32
 
 
 def test_where_there_is_much_state_it_is_cut_finer() -> None:
@@ -195,7 +201,8 @@ def test_reduce_tasks_share_state_and_input_evenly(
     groups = [sum(sizes) / 2 / KEY_GROUPS] * KEY_GROUPS
     for each in state:
         for group in range(each.range.low, each.range.high):
-            groups[group] += each.layers[0].length / 10 / (each.range.high - each.range.low)
+            size = max(each.layers[0].length / 10, 64 * each.windows)
+            groups[group] += size / (each.range.high - each.range.low)
     weights = [sum(groups[low:high]) for low, high in layout.ranges]
     # What is more than a task is given is halved, as long as there may be more tasks.
     heavy = [weight for weight, (low, high) in zip(weights, layout.ranges, strict=True) if high - low > 1]

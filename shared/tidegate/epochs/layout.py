@@ -13,6 +13,7 @@ from tidegate.limits import (
     MAX_FILES_PER_EPOCH,
     MAX_TASKS,
     OPEN_BYTES,
+    ROW_BYTES,
     SMALL_EPOCH_BYTES,
     SMALL_EPOCH_FILES,
     SMALL_STATE_BYTES,
@@ -208,8 +209,9 @@ def _ranges(total: int, segments: Sequence[Segment], limits: Limits) -> tuple[tu
 
 def _size(segment: Segment) -> int:
     """About how many bytes of the layers that it names are a segment's, and not that of other key groups."""
-    rows = sum(each.rows for each in segment.layers)
-    return max(1, segment.windows) * sum(each.length for each in segment.layers) // max(1, rows)
+    rows = max(1, sum(each.rows for each in segment.layers))
+    stored = sum(each.length for each in segment.layers)
+    return max(1, segment.windows) * max(stored, rows * ROW_BYTES) // rows
 
 
 _LOOKED_AT = 100
