@@ -20,7 +20,6 @@ from tests.fuzz.seeds import SCHEMA, STATE
 from tests.sources.whole import read_records
 from tidegate.engine.codec import decode_piece, decode_state
 from tidegate.epochs import documents, record, result
-from tidegate.epochs import manifest as manifests
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import TaskResult
@@ -200,7 +199,7 @@ def _documents() -> Mapping[str, Target]:
     kinds: Mapping[str, tuple[str, Callable[[str, bytes], object], Any]] = {
         "record": (record.KIND, EpochRecord.decode, seeds.RECORD),
         "result": (result.KIND, TaskResult.decode, seeds.RESULT),
-        "manifest": (manifests.KIND, Manifest.decode, seeds.MANIFEST),
+        "manifest": (result.MANIFEST, Manifest.decode, seeds.MANIFEST),
     }
     return {
         name: Target(partial(decode_document, kind, key, data, decode), seeds.documents(data), 2_000)
