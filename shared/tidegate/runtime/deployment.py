@@ -39,6 +39,7 @@ def control_plane(environment: Environment) -> ControlPlane:
         files=int(environment.get("TIDEGATE_MAX_FILES_PER_EPOCH", defaults.files)),
         tasks=int(environment.get("TIDEGATE_MAX_TASKS", defaults.tasks)),
         small=int(environment.get("TIDEGATE_SMALL_EPOCH_BYTES", defaults.small)),
+        task_bytes=int(environment.get("TIDEGATE_TASK_BYTES", defaults.task_bytes)),
     )
     return ControlPlane(
         outline=outline,
