@@ -44,6 +44,11 @@ def test_marks_are_known_by_their_producers_in_any_order() -> None:
     assert Marks(["b", "a"]).rule() == WatermarkRule(marked=True, producers=("a", "b"))
 
 
+def test_marks_in_metadata_are_asked_for() -> None:
+    assert Marks(["a"], metadata=True).describe() == "Marks(producers=['a'], max_ahead=1d, metadata=True)"
+    assert Marks(metadata=True).rule() == WatermarkRule(marked=True, metadata=True)
+
+
 @pytest.mark.parametrize("producers", [[], [""], ["a/b"], [1]])
 def test_producers_that_are_no_names_are_refused(producers: object) -> None:
     with pytest.raises(

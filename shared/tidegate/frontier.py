@@ -20,12 +20,13 @@ class WatermarkRule:
     """What a source's watermark policy comes to, for whoever has no policies at hand.
 
     Attributes:
-        marked: Whether producers state the watermark by mark objects.
+        marked: Whether producers state the watermark, by mark objects at least.
         producers: Those that must have stated one before there is any; sorted. Empty: those seen so far.
         delay: How far an idle source's watermark stays behind processing time, microseconds; None with marks.
         timeout: How long a producer must be silent to count as idle, microseconds; None: it never does.
         bounded: Whether the input ends by itself, and the watermark comes with its end.
         ordered: Whether names of files are in event-time order, so that no backlog holds a watermark back.
+        metadata: Whether producers also state it by the metadata of their files.
     """
 
     marked: bool = False
@@ -34,6 +35,7 @@ class WatermarkRule:
     timeout: int | None = None
     bounded: bool = False
     ordered: bool = False
+    metadata: bool = False
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ class BoundedDelay:
 
 @dataclass(frozen=True)
 class Marks:
-    """Producers state the watermark, each by mark objects; the minimum over the producers counts.
+    """Producers state the watermark, each by marks of its own; the minimum over the producers counts.
 
     A mark object lies below the source's prefix, in whatever folder, and is named `PRODUCER.watermark`. It
     holds one JSON object, `{"watermark": "2026-01-31T12:00:00Z"}`, or microseconds since 1970 instead of
@@ -103,12 +103,17 @@ class Marks:
     once, like any input object, and the highest one of each producer counts. What is no mark is a dead
     letter.
 
+    With `metadata=True` a file in S3 may be a mark, too, by its metadata: `tidegate-watermark` (the text, or
+    the microseconds in digits) and `tidegate-producer`. It says what a mark object would that comes with the
+    file: the file's own records are not late by it. Files in a local folder have no metadata.
+
     Args:
         producers: Their names; until each of them has said something there is no watermark, and marks of
             others are dead letters. Left out, all that were seen so far count: then a new producer's first
             mark must come before the others have passed what it will send.
         max_ahead: How far past processing time a mark may lie; one beyond it is a dead letter, unless it is
             the end of time. Event times have no such limit here, for they move nothing.
+        metadata: Whether marks are looked for in the metadata of files, by one more request a file.
 
     Raises:
         PipelineError: Producers that are no names, or a wrong duration.
@@ -116,10 +121,13 @@ class Marks:
     Example:
         >>> Marks(["web", "app"]).describe()
         "Marks(producers=['app', 'web'], max_ahead=1d)"
+        >>> Marks(metadata=True).describe()
+        'Marks(max_ahead=1d, metadata=True)'
     """
 
     producers: Sequence[str] | None = None
     max_ahead: Duration = MAX_AHEAD
+    metadata: bool = False
 
     def __post_init__(self) -> None:
         if isinstance(self.producers, str):
@@ -156,12 +164,13 @@ class Marks:
 
     def rule(self) -> WatermarkRule:
         """The producers state it."""
-        return WatermarkRule(marked=True, producers=tuple(self.producers or ()))
+        return WatermarkRule(marked=True, producers=tuple(self.producers or ()), metadata=self.metadata)
 
     def describe(self) -> str:
         """The class with its settings in their shortest form."""
         producers = f"producers={list(self.producers)}, " if self.producers else ""
-        return f"Marks({producers}max_ahead={duration_text(microseconds(self.max_ahead))})"
+        metadata = ", metadata=True" if self.metadata else ""
+        return f"Marks({producers}max_ahead={duration_text(microseconds(self.max_ahead))}{metadata})"
 
 
 @dataclass(frozen=True)

@@ -64,10 +64,14 @@ def cloud(small_epoch_bytes: str, module: str) -> Iterator[LocalCloud]:
         yield cloud
 
 
-def upload(cloud: LocalCloud, name: str, content: bytes) -> dict[str, Any]:
+MARK = "2026-05-01T12:06:30Z"
+"""What the producer of the bonuses states when it has sent them."""
+
+
+def upload(cloud: LocalCloud, name: str, content: bytes, **metadata: str) -> dict[str, Any]:
     """Uploads a file and returns the message that S3 sends about it."""
     bucket = cloud.outputs["InputBucket"]
-    put = cloud.client("s3").put_object(Bucket=bucket, Key=name, Body=content)
+    put = cloud.client("s3").put_object(Bucket=bucket, Key=name, Body=content, Metadata=metadata)
     file = {"key": name, "size": len(content), "eTag": put["ETag"].strip('"'), "versionId": put["VersionId"]}
     return {
         "Records": [{"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": bucket}, "object": file}}]
@@ -204,7 +208,8 @@ def test_of_two_sources_an_upload_whose_event_is_lost_is_found_by_the_next_coord
     cloud: LocalCloud, module: str, tmp_path: Path
 ) -> None:
     configurations = notify(cloud, [])
-    lost = upload(cloud, "bonuses/a b+ü.csv", BONUSES)
+    stated = {"tidegate-watermark": MARK, "tidegate-producer": "shop"}
+    lost = upload(cloud, "bonuses/a b+ü.csv", BONUSES, **stated)
     notify(cloud, configurations)
     files = {"bonuses/a b+ü.csv": BONUSES, "scores/first.json": FIRST, "scores/second.json": SECOND}
     for name, content in files.items():
@@ -213,6 +218,8 @@ def test_of_two_sources_an_upload_whose_event_is_lost_is_found_by_the_next_coord
         path.write_bytes(content)
         if name.startswith("scores/"):
             upload(cloud, name, content)
+    # A folder has no metadata: there an object of its own says the same.
+    (tmp_path / "input" / "bonuses" / "shop.watermark").write_text(json.dumps({"watermark": MARK}))
     settle(cloud)
     found = panes_in_cloud(cloud)
     assert found == panes_on_laptop(tmp_path, module), logs(cloud)

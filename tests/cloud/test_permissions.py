@@ -1,7 +1,7 @@
 """Each function may do what it does, and nothing else: the real code over ports that note every call."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import count
@@ -60,6 +60,11 @@ class NotedObjects:
 
     def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
         return in_turn(self, wanted)
+
+    def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
+        # To IAM a HEAD is a GET.
+        self.note(Call(self.store, "get_version" if _is_named(version) else "get", key))
+        return self.objects.metadata(key, version)
 
     def put(self, key: str, data: bytes) -> None:
         self.note(Call(self.store, "put", key))
@@ -208,6 +213,17 @@ def without_shuffle() -> Plan:
     return compile_plan(tg.Pipeline("copies", stream.write_json("copies")))
 
 
+def marked() -> Plan:
+    """With producers that state the watermark by the metadata of their files."""
+    stream = tg.read_json(
+        "scores",
+        schema={"team": pl.String, "score": pl.Int64, "at": pl.Datetime("ms")},
+        event_time="at",
+        watermark=tg.Marks(metadata=True),
+    )
+    return compile_plan(tg.Pipeline("copies", stream.write_json("copies")))
+
+
 def grouped_twice() -> Plan:
     """With early panes by the clock, whose alarms somebody has to set."""
     stream = tg.read_json(
@@ -260,7 +276,7 @@ def another_plan(deployed: Deployed) -> None:
 def calls() -> dict[str, set[Call]]:
     """What each function called on all paths that it has."""
     calls: dict[str, set[Call]] = defaultdict(set)
-    for plan in (compiled(), without_shuffle(), grouped_twice()):
+    for plan in (compiled(), without_shuffle(), marked(), grouped_twice()):
         for limits in (SMALL, FANNED_OUT):
             waves(Deployed(plan, limits, calls), twice=True)
             deployed = Deployed(plan, limits, calls)

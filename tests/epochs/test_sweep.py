@@ -17,6 +17,7 @@ from tests.epochs.scenario import (
 )
 from tidegate.epochs import paths, sweep
 from tidegate.epochs.layout import Limits
+from tidegate.epochs.machine import State
 from tidegate.stores.memory import MemoryObjects
 from tidegate.stores.ports import ObjectInfo
 from tidegate.testing.faults import Crash
@@ -141,3 +142,23 @@ def test_how_old_an_epoch_is_counts_from_when_it_was_superseded() -> None:
     state.now = 1_010 * SECOND
     state.put(f"{PLAN.name}/data/{manifest.epoch:010d}/of-another-attempt", b"")
     assert sweep.sweep(state, manifest, 10 * SECOND) > 0
+
+
+def test_a_reader_has_the_whole_time_also_where_the_next_epoch_was_stopped_before_its_commit() -> None:
+    """Its manifest was written long ago, and the head moved to it just now."""
+    state = Dated()
+    world = World(state=state)
+    waves = WAVES[: sweep.EPOCHS_KEPT + 3]
+    Process(PLAN, world, Limits()).run(waves[:1], close=False)
+    stopped = Process(PLAN, world, Limits())
+    stopped.accept(waves[1], 1)
+    record = stopped.coordinator.plan()
+    assert record is not None
+    stopped.invoker.run(stopped.coordinator.tasks(record, State.EPOCH))
+    assert paths.manifest(PLAN.name, 2) in state.moments
+    state.now = 1_000 * SECOND
+    Process(PLAN, world, Limits()).run(waves, close=False)
+    manifest = Process(PLAN, world, Limits()).coordinator.manifest()
+    assert manifest is not None
+    assert manifest.epoch > sweep.EPOCHS_KEPT + 1
+    assert sweep.sweep(state, manifest, 10 * SECOND) == 0

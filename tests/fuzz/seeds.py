@@ -105,8 +105,9 @@ _KEYS = {
     "record": paths.record("scores", 2),
     "result": paths.result("scores", 2, "reduce", 0),
     "manifest": paths.manifest("scores", 2),
+    "manifest of a small epoch": paths.manifest("scores", 1),
 }
-RECORD, RESULT, MANIFEST = ((key, _STATE.get(key)) for key in _KEYS.values())
+RECORD, RESULT, MANIFEST, SMALL = ((key, _STATE.get(key)) for key in _KEYS.values())
 _ROWS = pl.DataFrame({"__group": [1, 2], "key": ["a", None], "__start": [0, -5]}, schema=STATE)
 SEGMENT = encode_state(_ROWS, "f" * 16)
 PIECE = encode_piece(_ROWS)

@@ -57,6 +57,13 @@ def test_reads_and_writes_are_counted_with_their_bytes(objects: MeteredObjects, 
     assert counted.taken() == {"state.get": 1, "state.bytes_read": 4}
 
 
+def test_metadata_costs_a_get_and_no_bytes(objects: MeteredObjects, counted: Counted) -> None:
+    objects.put("a", b"four")
+    counted.taken()
+    objects.metadata("a")
+    assert counted.taken() == {"state.get": 1}
+
+
 def test_each_of_many_objects_is_counted_by_itself(objects: MeteredObjects, counted: Counted) -> None:
     objects.put("a", bytes(10))
     objects.put("b", bytes(2 * MIB))

@@ -91,6 +91,7 @@ def test_the_requests_that_s3_gets_are_those_that_are_counted(proxy: Proxy) -> N
         lambda: objects.put_if_absent("f/b", b"1"),
         lambda: objects.put_if_absent("f/b", b"2"),
         lambda: objects.get("f/a"),
+        lambda: objects.metadata("f/a"),
         lambda: objects.get_ranges("f/large", [(0, 10), (MIB, 10), (2 * MIB + 10, 10)]),
         lambda: objects.get_ranges("f/large", [(0, 10), (MIB + 11, 10)]),
         lambda: objects.get_ranges("f/large", [(0, 10), (20, 10)], info.version),

@@ -71,11 +71,30 @@ def test_an_etag_reads_only_what_it_names(bucket: str, aws_environment: str) -> 
         objects.get("folder/a", etag)
 
 
+def test_metadata_is_that_of_the_version_and_its_names_are_in_lower_case(
+    bucket: str, aws_environment: str
+) -> None:
+    import boto3
+
+    client = boto3.client("s3")
+    client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    versions = [
+        client.put_object(Bucket=bucket, Key="folder/a", Body=b"x", Metadata=metadata)["VersionId"]
+        for metadata in ({"Tidegate-Producer": "Web", "content-type": "mine"}, {"tidegate-producer": "app"})
+    ]
+    client.close()
+    objects = _objects(bucket, aws_environment)
+    assert objects.metadata("folder/a", versions[0]) == {"tidegate-producer": "Web", "content-type": "mine"}
+    assert objects.metadata("folder/a", versions[1]) == {"tidegate-producer": "app"}
+    assert objects.metadata("folder/a") == {"tidegate-producer": "app"}
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
         (lambda objects: objects.get("folder/a"), "s3://bucket/folder/a cannot be read: "),
         (lambda objects: objects.get_ranges("folder/a", [(0, 1)]), "s3://bucket/folder/a cannot be read: "),
+        (lambda objects: objects.metadata("folder/a"), "s3://bucket/folder/a cannot be read: "),
         (lambda objects: objects.put("folder/a", b"x"), "s3://bucket/folder/a cannot be written: "),
         (lambda objects: objects.put_if_absent("folder/a", b"x"), "s3://bucket/folder/a cannot be written: "),
         (lambda objects: objects.list("folder"), "s3://bucket/folder/ cannot be listed: "),

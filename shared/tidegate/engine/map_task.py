@@ -4,8 +4,9 @@ The meaning is that of MapReduce's map and combiner (OSDI 2004, sections 2 and 4
 is one row of accumulators for each key and window, and not the records.
 """
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -28,7 +29,7 @@ from tidegate.limits import (
 )
 from tidegate.plan import Plan
 from tidegate.sources.formats import read_batches
-from tidegate.sources.marks import is_mark, producer_of, read_mark
+from tidegate.sources.marks import PRODUCER, STATED, is_mark, producer_of, read_mark, read_metadata
 from tidegate.sources.records import LINE, WHOLE_FILE, Records, UnreadableFile, readable
 from tidegate.sources.source import EVENT_TIME, Source
 from tidegate.stores.ports import Objects
@@ -117,6 +118,7 @@ def map_epoch(
     """
     found = _Found(counters=Counter(records=0, elements=0, dropped_late=0))
     stated = _marks(plan, objects, slices, now, found.dead, found.counters)
+    _metadata_marks(plan, objects, slices, now, found, stated)
     unread: list[int] = []
     for number, each in enumerate(slices):
         branch = plan.branch_of(each.key)
@@ -267,6 +269,40 @@ def _marks(
             continue
         counters["records"] += 1
     return marks
+
+
+def _metadata_marks(
+    plan: Plan,
+    objects: Objects,
+    slices: Sequence[InputSlice],
+    now: int,
+    found: _Found,
+    stated: dict[str, int],
+) -> None:
+    """Notes what files state by their metadata; whoever has the beginning of a file looks.
+
+    What is no mark becomes a dead letter, and counts as a record; the file's own records count all the same.
+    """
+    for each in slices:
+        source = plan.branch_of(each.key).source
+        if not each.opens or not source.rule().metadata or _is_mark(source, each):
+            continue
+        metadata: Mapping[str, str] = {}
+        try:
+            metadata = objects.metadata(each.key, each.version)
+            mark = read_metadata(metadata, source.watermark, now)
+        except ObjectNotFound:
+            # Reading the file finds that, too, and says so.
+            continue
+        except ValueError as error:
+            text = json.dumps({name: metadata[name] for name in (STATED, PRODUCER) if name in metadata})
+            found.dead.add(each.key, WHOLE_FILE, f"its metadata states no watermark: {error}", text)
+            found.counters["records"] += 1
+            continue
+        if mark:
+            producer, moment = mark
+            _state(stated, plan.producer(source, producer), moment)
+            found.counters["marks"] += 1
 
 
 def _mark(objects: Objects, each: InputSlice) -> bytes:

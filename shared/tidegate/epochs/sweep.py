@@ -34,10 +34,12 @@ def sweep(objects: Objects, head: Manifest, age: int, epochs_kept: int = EPOCHS_
     """
     listed = [each for folder in paths.folders_of_epochs(head.pipeline) for each in objects.list(folder)]
     newest = max((each.modified for each in listed), default=0)
+    # When a record is frozen, the head has come to the epoch before, and has left the one before that. The
+    # manifest would not do: it may lie there for long before the head moves to it.
     superseded = [
-        paths.epoch_of(each.key) - 1
+        paths.epoch_of(each.key) - 2
         for each in listed
-        if paths.is_manifest(each.key) and each.modified <= newest - age
+        if paths.is_record(each.key) and each.modified <= newest - age
     ]
     limit = min(head.epoch - epochs_kept, max(superseded, default=0))
     if limit < 1:

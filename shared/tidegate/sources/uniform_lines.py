@@ -89,7 +89,8 @@ def read_uniform(piece: Piece, schema: Mapping[str, pl.DataType]) -> pl.DataFram
         # Most of what would be cut and checked is read by nobody, and the parser passes it by.
         return None
     quotes = sum(each.before.count('"') + each.behind.count('"') for each in fields)
-    if not _is_plain(piece.data, quotes):
+    lines = _plain_lines(piece.data, quotes)
+    if lines is None:
         return None
     names = [str(number) for number in range(len(fields))]
     try:
@@ -98,7 +99,7 @@ def read_uniform(piece: Piece, schema: Mapping[str, pl.DataType]) -> pl.DataFram
         )
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
-    if cut.height != piece.lines:
+    if cut.height != lines:
         return None
     columns: dict[str, pl.Series] = {}
     for field, column in zip(fields, cut.get_columns(), strict=True):
@@ -109,6 +110,7 @@ def read_uniform(piece: Piece, schema: Mapping[str, pl.DataType]) -> pl.DataFram
     for name in schema.keys() - columns.keys():
         dtype = pl.String() if schema[name] in _FOR_TEXTS else stored(schema[name])
         columns[name] = pl.Series([None], dtype=dtype).new_from_index(0, cut.height)
+    piece.counted(lines)
     return pl.DataFrame([columns[name].alias(name) for name in schema])
 
 
@@ -136,15 +138,17 @@ def _fields(line: bytes) -> tuple[_Field, ...] | None:
     return tuple(fields) if len({each.key for each in fields}) == len(fields) else None
 
 
-def _is_plain(data: bytes, quotes: int) -> bool:
-    """Whether each line has so many quotes, and no backslash and no control character but at its end."""
+def _plain_lines(data: bytes, quotes: int) -> int | None:
+    """How many lines there are; None unless each has so many quotes, no backslash, no control character."""
     special = data.translate(None, _ORDINARY)
     for end in (b"\n", b"\r\n"):
         line = b'"' * quotes + end
         whole, rest = divmod(len(special), len(line))
-        if special == line * whole + line[:quotes] * (rest == quotes):
-            return True
-    return False
+        # The last one may lack its end.
+        open_lines = int(rest == quotes)
+        if special == line * whole + line[:quotes] * open_lines:
+            return whole + open_lines
+    return None
 
 
 def _values(column: pl.Series, field: _Field, dtype: pl.DataType | None) -> pl.Series | None:

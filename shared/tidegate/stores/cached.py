@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
@@ -72,6 +72,10 @@ class CachedObjects:
                     self._keep((key, *each), data)
             answer.append([parts[each] for each in ranges])
         return answer
+
+    def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
+        """See `Objects.metadata`."""
+        return self._objects.metadata(key, version)
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""

@@ -5,7 +5,7 @@ import json
 import os
 import re
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
@@ -78,6 +78,10 @@ class LocalObjects:
     def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
         """See `Objects.get_many`; one after the other, for threads take longer than local files do."""
         return in_turn(self, wanted)
+
+    def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
+        """See `Objects.metadata`; a file has none."""
+        return self._read(key, version, lambda file: {})
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""

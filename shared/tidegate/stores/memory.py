@@ -2,7 +2,7 @@
 
 import hashlib
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from threading import RLock
 
 from tidegate.errors import ObjectNotFound
@@ -34,6 +34,11 @@ class MemoryObjects:
     def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
         """See `Objects.get_many`."""
         return in_turn(self, wanted)
+
+    def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
+        """See `Objects.metadata`; there is none."""
+        self.get(key, version)
+        return {}
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""

@@ -70,6 +70,11 @@ class MeteredObjects:
             self._add("bytes_read", sum(map(len, parts) if each is None else (length for _, length in each)))
         return found
 
+    def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
+        """See `Objects.metadata`; at the price of a get."""
+        self._add("get", 1)
+        return self._objects.metadata(key, version)
+
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""
         self._add("put", 1)

@@ -81,6 +81,26 @@ class Objects(Protocol):
         """
         ...
 
+    def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
+        """What whoever wrote an object said about it; bound to its version, as its content is.
+
+        Args:
+            key: Its name.
+            version: If given, the metadata of this version.
+
+        Returns:
+            The values by their names, which are in lower case; nothing in memory and in folders, where
+            objects have none.
+
+        Raises:
+            ObjectNotFound: There is none, or not in this version any more.
+
+        Example:
+            >>> objects.metadata("scores/a.json")
+            {'tidegate-producer': 'web', 'tidegate-watermark': '2026-01-31T12:00:00Z'}
+        """
+        ...
+
     def put(self, key: str, data: bytes) -> None:
         """Writes an object whole, in place of any that was there; readers never see a part of it."""
         ...

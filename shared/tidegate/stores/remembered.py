@@ -1,6 +1,6 @@
 """A store of objects that is not asked twice for what never changes."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from tidegate.stores.ports import ObjectInfo, Objects, Wanted
 
@@ -61,6 +61,10 @@ class RememberedObjects:
             if ranges is None and self._keeps(key):
                 self._remembered[key] = parts[0]
         return found
+
+    def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
+        """See `Objects.metadata`."""
+        return self._objects.metadata(key, version)
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""

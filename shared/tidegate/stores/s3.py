@@ -1,9 +1,9 @@
 """Objects in S3, through obstore: map and reduce functions need no boto3."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, PreconditionError
 from obstore.store import S3Store
@@ -12,8 +12,10 @@ from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.stores.ports import ObjectInfo, Range, Wanted, in_turn
 
 if TYPE_CHECKING:
-    # obstore has this type in its stubs only.
-    from obstore import GetOptions
+    # obstore has these types in its stubs only.
+    from obstore import GetOptions, GetResult
+
+Answer = TypeVar("Answer")
 
 _ATTEMPTS = 8
 """How often a create is tried that meets another one under way."""
@@ -39,11 +41,20 @@ class S3Objects:
         return self._get(key, version, _of(version))
 
     def _get(self, key: str, version: str | None, options: "GetOptions") -> bytes:
+        return self._ask(key, version, options, lambda found: bytes(found.bytes()))
+
+    def _ask(
+        self,
+        key: str,
+        version: str | None,
+        options: "GetOptions",
+        read: Callable[["GetResult"], Answer],
+    ) -> Answer:
         with self._reached(key, "read"):
             if key != key.strip("/"):
                 raise ValueError("obstore drops a slash at its ends, and would read another object")
             try:
-                return bytes(self._store.get(key, options=options).bytes())
+                return read(self._store.get(key, options=options))
             except (FileNotFoundError, NotFoundError, PreconditionError):
                 raise ObjectNotFound(
                     f"there is no object s3://{self._bucket}/{key}"
@@ -73,6 +84,12 @@ class S3Objects:
         options = _of(version)
         options["range"] = (offset, offset + length)
         return self._get(key, version, options)
+
+    def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
+        """See `Objects.metadata`; what was uploaded as `x-amz-meta-NAME` is called `name`."""
+        options = _of(version)
+        options["head"] = True
+        return self._ask(key, version, options, lambda found: _users(found.attributes))
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""
@@ -145,3 +162,8 @@ def _of(version: str | None) -> "GetOptions":
     if version is None:
         return {}
     return {"if_match": version} if version.startswith('"') else {"version": version}
+
+
+def _users(attributes: Mapping[str, str]) -> dict[str, str]:
+    """The metadata that users gave; `Content-Type` and what else S3 itself knows begins with a capital."""
+    return {name: value for name, value in attributes.items() if name == name.lower()}

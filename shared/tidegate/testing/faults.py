@@ -5,7 +5,7 @@ test can visit every call of a scenario in turn. What a process does after one c
 leaves no trace outside of it; so a crash before each call covers the crashes after each call too.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tidegate.errors import ConditionFailed
@@ -85,6 +85,11 @@ class FaultyObjects:
     def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
         """See `Objects.get_many`."""
         return in_turn(self, wanted)
+
+    def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
+        """See `Objects.metadata`."""
+        self._reaches("metadata", key)
+        return self._objects.metadata(key, version)
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`; done twice if its outcome stays unknown."""

@@ -144,6 +144,16 @@ class ObjectsConformance:
         with pytest.raises(ObjectNotFound):
             objects.get_ranges("folder/a", [(5, 5)], after.version)
 
+    def test_what_nobody_said_anything_about_has_no_metadata(self, objects: Objects) -> None:
+        objects.put("folder/a", b"one")
+        (before,) = objects.list("folder")
+        assert objects.metadata("folder/a") == objects.metadata("folder/a", before.version) == {}
+        with pytest.raises(ObjectNotFound, match="folder/missing"):
+            objects.metadata("folder/missing")
+        objects.put("folder/a", b"three")
+        with pytest.raises(ObjectNotFound, match="folder/a"):
+            objects.metadata("folder/a", before.version)
+
     def test_get_ranges_of_none(self, objects: Objects) -> None:
         objects.put("folder/a", b"abc")
         assert objects.get_ranges("folder/a", []) == []

@@ -1,7 +1,7 @@
 """What must hold in every run, whatever its pipeline is."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tidegate.epochs import paths
@@ -61,6 +61,11 @@ class Archive:
     def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
         """See `Objects.get_many`."""
         return in_turn(self, wanted)
+
+    def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
+        """See `Objects.metadata`; nobody gives any here."""
+        self.get(key, version)
+        return {}
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""

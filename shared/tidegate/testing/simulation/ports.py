@@ -1,6 +1,6 @@
 """The simulated ports: every call is a place where others get their turn, and where faults happen."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -220,6 +220,15 @@ class SimulatedObjects:
     def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
         """See `Objects.get_many`."""
         return in_turn(self, wanted)
+
+    def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
+        """See `Objects.metadata`; nobody gives any here. It needs the rights of a get, and fails like one."""
+
+        def effect() -> Mapping[str, str]:
+            self._content(key, version)
+            return {}
+
+        return self._call("get" if version is None else "get_version", key, effect)
 
     def put(self, key: str, data: bytes) -> None:
         """See `Objects.put`."""
