@@ -356,9 +356,8 @@ def test_the_state_machine_has_the_states_of_the_coordinator() -> None:
     def following(name: str) -> str:
         return str(states[name]["Next"])
 
-    decided = {
-        choice["StringEquals"]: choice["Next"] for choice in states[following(State.PLAN.value)]["Choices"]
-    }
+    wide, *others = states[following(State.PLAN.value)]["Choices"]
+    decided = {choice["StringEquals"]: choice["Next"] for choice in others}
     # On AWS idle is the end of an execution, and one function does a small epoch with its commit.
     idle, small = states[decided.pop(Event.NOTHING.value)], decided[Event.SMALL.value]
     assert idle["Type"] == "Succeed"
@@ -369,10 +368,15 @@ def test_the_state_machine_has_the_states_of_the_coordinator() -> None:
     assert following(small) == TRANSITIONS[State.COMMIT][Event.DONE].value
     for state in (State.MAP, State.NEXT_STAGE, State.COMMIT, State.RECONCILE, State.SWEEP):
         assert following(state.value) == TRANSITIONS[state][Event.DONE].value
+    # A stage of more tasks than an inline Map takes is another state, and what follows it is the same.
+    assert wide["And"][0] == {"Variable": "$.action", "StringEquals": Event.LARGE.value}
+    assert following(wide["Next"]) == TRANSITIONS[State.MAP][Event.DONE].value
     staged = states[following(State.REDUCE.value)]
-    assert staged["Default"] == TRANSITIONS[State.REDUCE][Event.DONE].value
-    (more,) = staged["Choices"]
-    assert more["Next"] == TRANSITIONS[State.REDUCE][Event.MORE].value
+    wide, *more = staged["Choices"]
+    for each, choices in ((staged, more), (states[following(wide["Next"])], None)):
+        assert each["Default"] == TRANSITIONS[State.REDUCE][Event.DONE].value
+        (choice,) = choices or each["Choices"]
+        assert choice["Next"] == TRANSITIONS[State.REDUCE][Event.MORE].value
     first = definition["StartAt"]
     assert State.PLAN.value in (first, following(first))
 
@@ -381,8 +385,9 @@ def test_every_failure_gives_the_lease_back_and_is_seen_and_housekeeping_stops_n
     states = yaml.safe_load((ROOT / "infra" / "epoch.asl.yaml").read_text())["States"]
     housekeeping = {TRANSITIONS[State.PLAN][event] for event in HOUSEKEEPING}
     assert housekeeping == {State.RECONCILE, State.SWEEP}
-    for state in set(State) - {State.IDLE, State.STANDBY}:
-        (catch,) = states[state.value]["Catch"]
+    wide = [f"Wide{State.MAP.value}", f"Wide{State.REDUCE.value}"]
+    for state in [*(set(State) - {State.IDLE, State.STANDBY}), *wide]:
+        (catch,) = states[str(state)]["Catch"]
         following = State.PLAN.value if state in housekeeping else "Release"
         assert (catch["ErrorEquals"], catch["Next"]) == (["States.ALL"], following), state
         assert catch["ResultPath"] == "$.failure", f"{state} would lose $.history, which Plan is called with"

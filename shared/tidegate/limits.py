@@ -31,7 +31,12 @@ SPLIT_BYTES = 8 * 1024 * 1024
 """Bytes that each part of a file has at least, where a file is cut up for several map tasks."""
 
 MAX_TASKS = 40
-"""Tasks of one stage at most: the width of an inline Step Functions Map."""
+"""Tasks of one stage at most, where a deployment does not want more of them."""
+
+INLINE_TASKS = 40
+"""Tasks of one stage that an inline Step Functions Map runs: all of them side by side, in one history.
+
+More of them are a Distributed Map, which takes a second to begin, and two transitions a task."""
 
 ATTACHED_BYTES = 256 * 1024
 """State, shuffle pieces and outputs that the results of a stage hold themselves, all of them together.

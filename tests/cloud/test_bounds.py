@@ -1,5 +1,6 @@
 """How much a file or an event that fails again and again can cost, by the template and the state machine."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,17 @@ from tidegate.epochs.action import HOUSEKEEPING
 from tidegate.epochs.head import ROWS_TOGETHER
 from tidegate.epochs.layout import Layout, Limits
 from tidegate.epochs.machine import TRANSITIONS, State
-from tidegate.limits import EXECUTION_HISTORY, LEASE, MAX_TASKS
+from tidegate.limits import EXECUTION_HISTORY, INLINE_TASKS, KEY_GROUPS, LEASE, MAX_TASKS
 from tidegate.runtime.control_plane import ControlPlane
 from tidegate.stores.memory import ManualClock, MemoryAlarms, MemoryObjects, MemoryTable
+from tidegate.testing.simulation.state_machine import PAYLOAD
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = transformed(ROOT / "template.yaml", {})
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 STATES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "infra" / "epoch.asl.yaml").read_text())["States"]
 WIDEST = TEMPLATE["Parameters"]["MaxTasks"]["MaxValue"]
+REDUCES = {State.REDUCE.value, f"Wide{State.REDUCE.value}"}
 DUTIES = {TRANSITIONS[State.PLAN][event].value for event in HOUSEKEEPING}
 
 
@@ -30,18 +33,24 @@ def attempts(task: dict[str, Any]) -> int:
     return 1 + sum(retry["MaxAttempts"] for retry in task["Retry"])
 
 
-def calls(name: str) -> int:
-    """How many functions one visit of a state calls at most."""
+def mode(state: dict[str, Any]) -> str:
+    return str(state["ItemProcessor"]["ProcessorConfig"]["Mode"])
+
+
+def calls(name: str, tasks: int) -> int:
+    """How many functions one visit of a state calls at most, of an epoch of so many tasks a stage."""
     state = STATES[name]
     if state["Type"] == "Map":
         (item,) = state["ItemProcessor"]["States"].values()
         assert "Retry" not in state, "it would multiply those of its items"
-        return WIDEST * attempts(item)
+        if mode(state) != ("INLINE" if tasks <= INLINE_TASKS else "DISTRIBUTED"):
+            return 0
+        return min(tasks, KEY_GROUPS if name in REDUCES else tasks) * attempts(item)
     return attempts(state) if state["Type"] == "Task" else 0
 
 
 def costliest(
-    name: str, visited: frozenset[str] = frozenset(), *, groupings: int = 1, looked: int = 0
+    name: str, tasks: int, visited: frozenset[str] = frozenset(), *, groupings: int = 1, looked: int = 0
 ) -> int:
     """The most calls from a state on, while the epoch is never committed.
 
@@ -57,11 +66,11 @@ def costliest(
     visited = visited if name in (State.PLAN.value, "Decide") else visited | {name}
     if name == State.NEXT_STAGE.value:
         looked += 1
-        visited -= {State.REDUCE.value, "Staged", *([name] if looked < groupings else [])}
-    own = 0 if name == State.REDUCE.value and not looked else calls(name)
+        visited -= {*REDUCES, "Staged", "WideStaged", *([name] if looked < groupings else [])}
+    own = 0 if name in REDUCES and not looked else calls(name, tasks)
     return own + max(
         [
-            costliest(each, visited, groupings=groupings, looked=looked)
+            costliest(each, tasks, visited, groupings=groupings, looked=looked)
             for each in following
             if each not in visited
         ],
@@ -71,13 +80,15 @@ def costliest(
 
 def test_an_epoch_that_cannot_succeed_has_a_price_that_is_known() -> None:
     """Until somebody uploads again or starts the machine: an execution that failed starts no other one."""
-    ranges = tuple((n, n + 1) for n in range(WIDEST))
+    ranges = tuple((n, n + 1) for n in range(MAX_TASKS))
     assert [Layout(False, (), ranges, groupings).looked_at for groupings in (1, 2)] == [1, 2]
-    once, twice = [costliest(State.PLAN.value, groupings=groupings) for groupings in (1, 2)]
+    once, twice = [costliest(State.PLAN.value, MAX_TASKS, groupings=groupings) for groupings in (1, 2)]
     assert (once, twice) == (1_064, 1_556)
-    text = (ROOT / "SECURITY.md").read_text()
+    text = " ".join((ROOT / "SECURITY.md").read_text().split())
     assert f"at most {once:,} times" in text
     assert f"further grouping of panes adds {twice - once:,}" in text
+    widest, again = [costliest(State.PLAN.value, WIDEST, groupings=groupings) for groupings in (1, 2)]
+    assert f"With the largest `MaxTasks` ({WIDEST:,}) it is {widest:,}, and {again - widest:,} more" in text
 
 
 def test_a_function_that_raises_is_called_four_times() -> None:
@@ -91,20 +102,24 @@ def test_a_function_that_raises_is_called_four_times() -> None:
         )
 
 
-def test_an_execution_that_only_plans_ends() -> None:
-    """Each answer counts towards the execution's history, whatever the state machine does with it."""
-    started: list[str] = []
-    control = ControlPlane(
+def deployed(started: list[str], limits: Limits) -> ControlPlane:
+    return ControlPlane(
         outline=compiled().outline(),
         table=MemoryTable(),
         state=MemoryObjects(),
         uploads=MemoryObjects(),
         input_bucket="input",
-        limits=Limits(),
+        limits=limits,
         clock=ManualClock(NOON),
         alarms=MemoryAlarms(),
         start=lambda name: not started.append(name),
     )
+
+
+def test_an_execution_that_only_plans_ends() -> None:
+    """Each answer counts towards the execution's history, whatever the state machine does with it."""
+    started: list[str] = []
+    control = deployed(started, Limits())
     control.accept("input", "scores/a.json", "v1", 7)
     history = planned = 0
     answer: dict[str, Any] = {"history": 0}
@@ -123,10 +138,52 @@ def test_an_event_that_cannot_be_accepted_is_given_up() -> None:
     assert redrive["maxReceiveCount"] == 5
 
 
-def test_an_epoch_fans_out_no_further_than_the_state_machine_runs_side_by_side() -> None:
-    assert WIDEST == MAX_TASKS == TEMPLATE["Parameters"]["MaxTasks"]["Default"]
-    maps = [state for state in STATES.values() if state["Type"] == "Map"]
-    assert [state["MaxConcurrency"] for state in maps] == [MAX_TASKS, MAX_TASKS]
+MAPS = {name: state for name, state in STATES.items() if state["Type"] == "Map"}
+
+
+def test_an_inline_map_is_no_wider_than_the_state_machine_runs_side_by_side() -> None:
+    assert TEMPLATE["Parameters"]["MaxTasks"]["Default"] == MAX_TASKS <= INLINE_TASKS
+    inline = [state["MaxConcurrency"] for state in MAPS.values() if mode(state) == "INLINE"]
+    assert inline == [INLINE_TASKS, INLINE_TASKS]
+
+
+@pytest.mark.parametrize(("reserved", "at_once"), [("0", INLINE_TASKS), ("25", "25")])
+def test_a_wide_stage_runs_no_more_functions_at_once_than_are_reserved(
+    reserved: str, at_once: int | str
+) -> None:
+    wide = [state["MaxConcurrencyPath"] for state in MAPS.values() if mode(state) == "DISTRIBUTED"]
+    assert wide == ["$.at_once", "$.at_once"]
+    given = RESOURCES["PlanFunction"]["Properties"]["Environment"]["Variables"]["TIDEGATE_TASKS_AT_ONCE"]
+    assert Scope(TEMPLATE, {"WorkerConcurrency": reserved}, "tidegate").resolve(given) == at_once
+
+
+@pytest.mark.parametrize("name", [State.MAP.value, State.REDUCE.value])
+def test_a_wide_stage_does_with_each_task_what_an_inline_one_does(name: str) -> None:
+    def tasks(state: dict[str, Any]) -> list[dict[str, Any]]:
+        return list(state["ItemProcessor"]["States"].values())
+
+    inline, wide = MAPS[name], MAPS[f"Wide{name}"]
+    assert (mode(inline), mode(wide)) == ("INLINE", "DISTRIBUTED")
+    # An Express execution lasts five minutes, and retries take longer.
+    assert wide["ItemProcessor"]["ProcessorConfig"]["ExecutionType"] == "STANDARD"
+    assert tasks(wide) == tasks(inline)
+    assert wide["Catch"] == inline["Catch"]
+    assert wide["ResultPath"] is inline["ResultPath"] is None
+    assert not [field for field in wide if field.startswith("Tolerated")], "one task that fails is too many"
+
+
+def test_the_tasks_of_the_widest_stage_fit_into_one_document() -> None:
+    """As the plan's answer, and as the answers of all tasks: each answers what it was called with."""
+    control = deployed([], Limits(files=WIDEST, small=0, tasks=WIDEST, task_bytes=1))
+    for number in range(WIDEST):
+        control.accept("input", f"scores/{number}.json", "v1", 7)
+    answer: dict[str, Any] = {"action": ""}
+    while answer["action"] != "fan_out":
+        answer = control.plan("one", 0)
+    assert (len(answer["wide_map"]), answer["map"], answer["at_once"]) == (WIDEST, [], INLINE_TASKS)
+    assert answer["history"] < 100, "their history is their own"
+    text = json.dumps(answer).replace('"map"', '"reduce-8"').replace('"epoch": 1', '"epoch": 1000000000')
+    assert len(text) < PAYLOAD / 3
 
 
 def test_housekeeping_that_hangs_ends_with_the_lease_at_the_latest() -> None:

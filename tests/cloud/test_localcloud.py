@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,10 +15,13 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 import pytest
+import yaml
 from botocore.exceptions import ClientError
 
 from infra.localcloud import LocalCloud, patches
 
+DEFINITION = Path(__file__).parents[2] / "infra" / "epoch.asl.yaml"
+ROLE = "arn:aws:iam::123456789012:role/nobody"
 RACERS = 16
 ROUNDS = 12
 
@@ -200,6 +204,37 @@ def test_an_idle_process_that_is_killed_is_replaced_before_the_next_call(bridge:
     error, answer = invoke(bridge, "hello")
     assert error is None
     assert answer["process"] != killed
+
+
+def test_wide_stages_run_as_the_deployed_machine_has_them(bridge: LocalCloud) -> None:
+    """Planned and committed in name only: a real epoch of more than 40 tasks takes long on one machine."""
+    text = DEFINITION.read_text().replace("${Partition}", "aws")
+    definition = yaml.safe_load(re.sub(r"\$\{\w+\}", bridge.outputs["Fussy"], text))
+    tasks, states = [{"do": "nothing"}] * 3, definition["States"]
+    planned = {"action": "fan_out", "map": [], "wide_map": tasks, "reduce": [], "later": 1, "at_once": 2}
+    following = {"reduce": [], "wide_reduce": tasks, "later": 0, "at_once": 2}
+    states["NextStage"] = {"Type": "Pass", "Result": following, "Next": states["NextStage"]["Next"]}
+    states["Commit"] = {"Type": "Succeed"}
+    machines = bridge.client("stepfunctions")
+    machine = machines.create_state_machine(
+        name="wide", definition=json.dumps({**definition, "StartAt": "Decide"}), roleArn=ROLE
+    )
+    run = machines.start_execution(stateMachineArn=machine["stateMachineArn"], input=json.dumps(planned))[
+        "executionArn"
+    ]
+    deadline = time.monotonic() + 30
+    while machines.describe_execution(executionArn=run)["status"] == "RUNNING":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    events = machines.get_execution_history(executionArn=run)["events"]
+    entered = [each["stateEnteredEventDetails"]["name"] for each in events if "Entered" in each["type"]]
+    assert entered == [
+        *("Decide", "WideMapStage", "ReduceStage", "Staged", "NextStage"),
+        *("ReduceStage", "Staged", "WideReduceStage", "WideStaged", "Commit"),
+    ]
+    found = machines.list_map_runs(executionArn=run)["mapRuns"]
+    runs = [machines.describe_map_run(mapRunArn=each["mapRunArn"]) for each in found]
+    assert [(each["maxConcurrency"], each["itemCounts"]["succeeded"]) for each in runs] == [(2, 3), (2, 3)]
 
 
 def test_what_has_no_effect_is_listed(bridge: LocalCloud) -> None:

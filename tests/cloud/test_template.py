@@ -69,13 +69,27 @@ def test_map_and_reduce_cannot_touch_the_table() -> None:
         assert not [one for one in statements(role) if any(a.startswith("dynamodb:") for a in actions(one))]
 
 
-def test_only_intake_plan_and_reconcile_start_executions() -> None:
+def test_only_intake_plan_reconcile_and_the_machine_start_executions() -> None:
     starters = {
         role
         for role in of_type("AWS::IAM::Role")
         if any("states:StartExecution" in actions(statement) for statement in statements(role))
     }
-    assert starters == {"IntakeRole", "PlanRole", "ReconcileRole"}
+    assert starters == {"IntakeRole", "PlanRole", "ReconcileRole", "EpochMachineRole"}
+
+
+def test_the_state_machine_starts_and_stops_executions_of_itself_alone() -> None:
+    """For a Distributed Map: AWS names them `execution:MACHINE/LABEL:ID`."""
+    of_states = [one for one in statements("EpochMachineRole") if actions(one)[0].startswith("states:")]
+    here = "arn:${AWS::Partition}:states:${AWS::Region}:${AWS::AccountId}:"
+    name = RESOURCES["EpochMachine"]["Properties"]["StateMachineName"]["Fn::Sub"]
+    assert [(actions(one), one["Resource"]) for one in of_states] == [
+        (["states:StartExecution"], {"Fn::Sub": f"{here}stateMachine:{name}"}),
+        (
+            ["states:DescribeExecution", "states:StopExecution"],
+            [{"Fn::Sub": f"{here}execution:{name}{end}"} for end in (":*", "/*")],
+        ),
+    ]
 
 
 @pytest.mark.parametrize("bucket", BUCKETS)
@@ -223,7 +237,7 @@ def test_every_state_is_reached() -> None:
 
 def test_every_task_is_retried_with_backoff_and_jitter() -> None:
     tasks = [state for state in every_state(MACHINE).values() if state["Type"] == "Task"]
-    assert len(tasks) == 9
+    assert len(tasks) == 11
     for task in tasks:
         for retry in task["Retry"]:
             assert retry["BackoffRate"] > 1
@@ -233,7 +247,7 @@ def test_every_task_is_retried_with_backoff_and_jitter() -> None:
 
 def test_every_failure_gives_the_lease_back() -> None:
     states = MACHINE["States"]
-    for name in ("Plan", "Epoch", "MapStage", "ReduceStage", "Commit"):
+    for name in ("Plan", "Epoch", "MapStage", "WideMapStage", "ReduceStage", "WideReduceStage", "Commit"):
         assert [catch["Next"] for catch in states[name]["Catch"]] == ["Release"]
     for name in ("Reconcile", "Sweep"):
         assert [catch["Next"] for catch in states[name]["Catch"]] == ["Plan"]

@@ -19,6 +19,7 @@ from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Published, TaskResult
 from tidegate.errors import TidegateError
 from tidegate.frontier import Frontier
+from tidegate.limits import INLINE_TASKS
 from tidegate.outline import stage_name
 from tidegate.references import ObjectRef
 
@@ -119,7 +120,8 @@ def test_the_table_writes_of_a_commit_are_known_before_it(inputs: int) -> None:
 
 
 def test_the_invocations_of_an_epoch_are_those_of_the_state_machine() -> None:
-    for of in (record(1, small=True), *(record(tasks, n) for tasks in (1, 7) for n in (0, 1, 3))):
+    many = INLINE_TASKS + 1
+    for of in (record(1, small=True), *(record(tasks, n) for tasks in (1, 7, many) for n in (0, 1, 3))):
         found = epoch_costs(of, results(of), {}, Costs())
         assert (total(found, "transitions"), total(found, "calls")) == walked(of.layout), of.layout
 
@@ -132,20 +134,26 @@ def walked(layout: Layout) -> tuple[int, int]:
     later = layout.shuffles - (1 if reduces <= 3 else 0) if layout.shuffles else 0
     unlooked = layout.shuffles - later
     tasks = {State.MAP.value: len(layout.slices), State.REDUCE.value: reduces * unlooked}
+    is_wide = len(layout.slices) > INLINE_TASKS
+    if is_wide:
+        tasks = {f"Wide{State.MAP.value}": len(layout.slices), State.REDUCE.value: 0}
     entered = called = 0
     name = State.PLAN.value
     for visits in count():
         state = states[name]
         if visits and name == State.PLAN.value:
             return entered, called
-        entered += 1 + (tasks[name] if state["Type"] == "Map" else 0)
+        # The tasks of a wide stage have executions of their own, whose beginning is a transition as well.
+        entered += 1 + (tasks[name] * (1 + name.startswith("Wide")) if state["Type"] == "Map" else 0)
         called += tasks[name] if state["Type"] == "Map" else state["Type"] == "Task"
         if name == "Decide":
-            name = (State.EPOCH if layout.small else State.MAP).value
+            name = State.EPOCH.value if layout.small else next(iter(tasks))
+        elif name == "Staged" and f"Wide{State.REDUCE.value}" in tasks:
+            name = f"Wide{State.REDUCE.value}"
         elif state["Type"] == "Choice":
             name = State.NEXT_STAGE.value if later else state["Default"]
             later -= 1
-            tasks[State.REDUCE.value] = reduces
+            tasks[f"Wide{State.REDUCE.value}" if is_wide else State.REDUCE.value] = reduces
         else:
             name = state["Next"]
     raise AssertionError

@@ -321,7 +321,7 @@ def test_of_many_reduce_tasks_those_are_called_that_have_work(deployed: Deployed
     following = deployed.control.next_stage("one", answer["epoch"], answer["stage"], answer["later"], 100)
     assert 1 <= len(following["reduce"]) <= 2, "there are two keys"
     assert (following["stage"], following["later"]) == (1, 0)
-    assert following["history"] == 100 + 10 + 7 * len(following["reduce"])
+    assert following["history"] == 100 + 20 + 7 * len(following["reduce"])
     for each in following["reduce"]:
         run_task(PLAN, deployed.world.stores, Task(each["epoch"], each["stage"], each["task"]), "only")
     assert deployed.control.commit(answer["epoch"]) == {"epoch": 1}

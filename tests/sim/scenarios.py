@@ -21,7 +21,7 @@ from tests.oracle.naive_triggers import Spec
 from tests.oracle.naive_windows import Spec as WindowSpec
 from tidegate.accumulation import Accumulation
 from tidegate.epochs.layout import Limits
-from tidegate.limits import ATTACHED_BYTES, SPLIT_BYTES
+from tidegate.limits import ATTACHED_BYTES, INLINE_TASKS, SPLIT_BYTES
 from tidegate.pipeline import Stream
 from tidegate.plan import Plan, compile_plan
 from tidegate.testing.simulation.cloud import Settings
@@ -227,10 +227,11 @@ def last_files(policies: Sequence[Policy]) -> list[Upload]:
 def draw_settings(chance: Random, seed: str) -> Settings:
     """Limits of epochs, one of them for every process that starts; how soon old epochs are swept.
 
-    How files are cut up, whether tasks are so many that not all are called, and what results have attached is
-    drawn by itself, so that nothing else of a seed depends on it.
+    How files are cut up, whether tasks are so many that not all are called, what results have attached, and
+    how many tasks an inline Map takes is drawn by itself, so that nothing else of a seed depends on it.
     """
     splits, other = Random(f"{seed}/splits"), Random(f"{seed}/attached")  # noqa: S311  (repeatable, not secret)
+    widths = Random(f"{seed}/widths")  # noqa: S311  (repeatable, not secret)
     limits = [
         Limits(
             files=chance.choice((1, 2, 3, 100)),
@@ -249,6 +250,7 @@ def draw_settings(chance: Random, seed: str) -> Settings:
         swept_every=chance.choice((5, 60)) * MINUTE,
         epochs_kept=chance.choice((1, 2, 3, 20)),
         attached=other.choice((0, 4_000, ATTACHED_BYTES)),
+        inline_tasks=widths.choice((1, 2, INLINE_TASKS)),
     )
 
 

@@ -46,6 +46,7 @@ from tidegate.epochs.head import ROWS_TOGETHER
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import TaskResult
 from tidegate.epochs.settling import leave_at_once
+from tidegate.limits import INLINE_TASKS
 from tidegate.outline import stage_name
 
 Counts = dict[str, int]
@@ -154,7 +155,8 @@ def _moving_the_head(inputs: int) -> Counts:
 def _invocations(record: EpochRecord, results: Sequence[TaskResult]) -> dict[str, Counts]:
     """Calls and transitions that an epoch takes on AWS.
 
-    Each state that is entered is a transition, also each of a task in a Map.
+    Each state that is entered is a transition, also each of a task in a Map. Where a stage has so many tasks
+    that its Map is a distributed one, another is the beginning of each task's own execution.
     """
     tasks = Counter(each.stage for each in results)
     if record.layout.small:
@@ -170,7 +172,11 @@ def _invocations(record: EpochRecord, results: Sequence[TaskResult]) -> dict[str
     for number in range(1 + max(1, layout.shuffles)):
         stage = stage_name(number)
         # The Map and its tasks; behind a reduce stage Staged.
-        found[stage] = {"calls": tasks[stage], "transitions": (2 if number else 1) + tasks[stage]}
+        states = 2 if number else 1
+        found[stage] = {"calls": tasks[stage], "transitions": states + tasks[stage]}
+        if tasks[stage] > INLINE_TASKS:
+            # A wide reduce stage comes behind an inline one without tasks.
+            found[stage]["transitions"] += tasks[stage] + (states if number else 0)
     if looks and looks == layout.shuffles:
         # A reduce stage without tasks comes before the first one that has some.
         found[stage_name(1)]["transitions"] += 2

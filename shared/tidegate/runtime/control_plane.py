@@ -21,7 +21,7 @@ from tidegate.epochs.reduce_stage import map_tasks
 from tidegate.epochs.result import Task, tasks_of
 from tidegate.epochs.sweep import EPOCHS_KEPT, sweep
 from tidegate.errors import ForeignObject
-from tidegate.limits import EXECUTION_HISTORY, LEASE, RECONCILE_OVERLAP, SWEPT_AFTER
+from tidegate.limits import EXECUTION_HISTORY, INLINE_TASKS, LEASE, RECONCILE_OVERLAP, SWEPT_AFTER
 from tidegate.outline import Outline, stage_name
 from tidegate.runtime.meter import Meter
 from tidegate.runtime.notifications import Alarm, Upload
@@ -32,11 +32,13 @@ Answer = dict[str, Any]
 _EVENTS_OF_EPOCH = 25
 """Events that an epoch's states leave in the history of an execution."""
 
-_EVENTS_OF_STAGE = 10
+_EVENTS_OF_STAGE = 20
 """Events that going on to another reduce stage leaves there."""
 
 _EVENTS_OF_TASK = 7
-"""Events that one task of an inline Map leaves there, when nothing is tried again."""
+"""Events that one task of an inline Map leaves there, when nothing is tried again.
+
+A task of a Distributed Map leaves none: it has an execution, and so a history, of its own."""
 
 _AT_A_TIME = 400
 """Uploads that are compared with the intake log before those that are new are accepted."""
@@ -78,6 +80,8 @@ class ControlPlane:
         swept_after: How long ago an epoch must have been superseded before it is swept, microseconds.
         epochs_kept: Epochs before the head that are not swept.
         housekeeping: How often, at most, input is reconciled and epochs are swept, microseconds.
+        inline_tasks: Tasks of a stage that an inline Map takes; more of them are a Distributed Map.
+        at_once: Tasks of a Distributed Map that run side by side at most.
         meter: Makes what measures a call that plans or commits an epoch.
     """
 
@@ -93,6 +97,8 @@ class ControlPlane:
     swept_after: int = SWEPT_AFTER
     epochs_kept: int = EPOCHS_KEPT
     housekeeping: Mapping[Event, int] = field(default_factory=lambda: HOUSEKEEPING)
+    inline_tasks: int = INLINE_TASKS
+    at_once: int = INLINE_TASKS
     meter: Callable[[], Meter] = Meter
 
     def check(self) -> None:
@@ -172,7 +178,8 @@ class ControlPlane:
 
         Returns:
             `action` (`idle`, `epoch`, `fan_out`, `wait`, `reconcile` or `sweep`); with an epoch its number
-            and its tasks, with a wait its `seconds`; `history` as it will be afterwards.
+            and its tasks (in `map` or, if they are too many for an inline Map, in `wide_map`, of which
+            `at_once` run side by side), with a wait its `seconds`; `history` as it will be afterwards.
         """
         if history >= EXECUTION_HISTORY:
             self.check()
@@ -202,13 +209,14 @@ class ControlPlane:
             history: As for `plan`.
 
         Returns:
-            What `plan` answers when a stage begins, without an action.
+            What `plan` answers when a stage begins, without an action: its tasks are in `reduce`, or in
+            `wide_reduce`.
         """
         tasks = self._coordinator().tasks_behind(epoch, stage + 1)
         lease.acquire(self.table, execution, self.clock.now())
-        history += _EVENTS_OF_STAGE + _EVENTS_OF_TASK * len(tasks)
-        left = {"stage": stage + 1, "later": later - 1}
-        return {"epoch": epoch, "history": history, "reduce": _payloads(tasks)} | left
+        answer = self._fanned_out("reduce", tasks)
+        history += _EVENTS_OF_STAGE + _EVENTS_OF_TASK * len(answer["reduce"])
+        return {"epoch": epoch, "history": history, "stage": stage + 1, "later": later - 1} | answer
 
     def head(self, meter: Meter) -> Head | None:
         """The head as it is, None before the first commit."""
@@ -269,14 +277,20 @@ class ControlPlane:
         answer: Answer = {"epoch": record.epoch}
         tasks = 0
         if action.event is Event.LARGE:
-            layout, maps = record.layout, map_tasks(record)
+            layout = record.layout
             # What is looked at first follows a stage without tasks.
             stage = layout.shuffles - layout.looked_at
             reduces = tasks_of(record.epoch, stage_name(1), len(layout.ranges) * stage)
-            tasks = len(maps) + len(reduces)
-            answer |= {"map": _payloads(maps), "reduce": _payloads(reduces)}
+            # These are so few that they are called unseen, and so none are too many.
+            answer |= self._fanned_out("map", map_tasks(record)) | {"reduce": _payloads(reduces)}
             answer |= {"stage": stage, "later": layout.looked_at}
+            tasks = len(answer["map"]) + len(reduces)
         return answer | {"history": history + _EVENTS_OF_TASK * tasks}
+
+    def _fanned_out(self, stage: str, tasks: Sequence[Task]) -> Answer:
+        if len(tasks) <= self.inline_tasks:
+            return {stage: _payloads(tasks)}
+        return {stage: [], f"wide_{stage}": _payloads(tasks), "at_once": self.at_once}
 
     def _coordinator(self) -> Coordinator:
         return Coordinator(self.outline, self.state, self.table, self.limits, self.clock)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tidegate.epochs.layout import Limits
 from tidegate.errors import UsageError
+from tidegate.limits import INLINE_TASKS
 from tidegate.outline import Outline
 from tidegate.runtime.buckets import Environment, bucket, memory_of_function
 from tidegate.runtime.control_plane import ControlPlane
@@ -38,6 +39,7 @@ def control_plane(environment: Environment) -> ControlPlane:
         files=int(environment.get("TIDEGATE_MAX_FILES_PER_EPOCH", defaults.files)),
         tasks=int(environment.get("TIDEGATE_MAX_TASKS", defaults.tasks)),
         small=int(environment.get("TIDEGATE_SMALL_EPOCH_BYTES", defaults.small)),
+        task_bytes=int(environment.get("TIDEGATE_TASK_BYTES", defaults.task_bytes)),
     )
     return ControlPlane(
         outline=outline,
@@ -55,6 +57,7 @@ def control_plane(environment: Environment) -> ControlPlane:
             message=lambda moment: Alarm(moment).body(),
         ),
         start=lambda execution: _machine(environment["TIDEGATE_STATE_MACHINE_ARN"]).start(execution),
+        at_once=int(environment.get("TIDEGATE_TASKS_AT_ONCE", INLINE_TASKS)),
         meter=lambda: Meter(memory=memory_of_function(environment)),
     )
 

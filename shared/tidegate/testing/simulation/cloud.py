@@ -45,6 +45,9 @@ VISIBILITY = 3 * MINUTE
 EARLY_ALARMS = 3
 """Alarms that come early in a run at most: each is set anew, and hundreds would go off at one moment."""
 
+WIDE = "has a stage for a Distributed Map"
+"""What the history says of such an answer of the plan function."""
+
 Message = Upload | Alarm
 
 
@@ -58,6 +61,7 @@ class Settings:
         swept_every: How often, at most, old epochs are swept, microseconds.
         epochs_kept: Epochs before the head that are not swept.
         attached: Bytes that the results of a stage hold themselves, at most.
+        inline_tasks: Tasks of a stage up to which it is an inline Map.
     """
 
     limits: Sequence[Limits]
@@ -65,6 +69,7 @@ class Settings:
     swept_every: int
     epochs_kept: int
     attached: int
+    inline_tasks: int
 
 
 @dataclass
@@ -282,6 +287,7 @@ class Cloud:
             swept_after=self.settings.swept_after,
             epochs_kept=self.settings.epochs_kept,
             housekeeping={**HOUSEKEEPING, Event.UNSWEPT: self.settings.swept_every},
+            inline_tasks=self.settings.inline_tasks,
             meter=meter,
         )
         if function == "intake":
@@ -295,13 +301,19 @@ class Cloud:
                 return control.release(payload["execution"])
             if payload["action"] == "stage":
                 wanted = ("execution", "epoch", "stage", "later", "history")
-                return control.next_stage(*(payload[name] for name in wanted))
-            return control.plan(payload["execution"], payload["history"])
+                return self._noted(line, control.next_stage(*(payload[name] for name in wanted)))
+            return self._noted(line, control.plan(payload["execution"], payload["history"]))
         if function == "epoch":
             return SmallEpochs(plan, stores, measured).run(control, payload["epoch"], attempt)
         if function == "commit":
             return control.commit(payload["epoch"])
         return control.reconcile() if function == "reconcile" else control.sweep()
+
+    def _noted(self, line: Line, answer: Answer) -> Answer:
+        for stage in ("map", "reduce"):
+            if f"wide_{stage}" in answer:
+                self.universe.note(line.process.name, WIDE, stage)
+        return answer
 
     def _changed(self, keys: Sequence[str]) -> None:
         if paths.HEAD in keys and self.head is not None:

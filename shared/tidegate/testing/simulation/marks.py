@@ -5,6 +5,7 @@ The idea is TigerBeetle's coverage marks, counted over seeds.
 
 from collections.abc import Iterable, Sequence
 
+from tidegate.testing.simulation.cloud import WIDE
 from tidegate.testing.simulation.oracles import ALL_HELD, CUT_UP
 from tidegate.testing.simulation.ports import Step
 
@@ -35,6 +36,8 @@ MARKS: dict[str, tuple[str, str, str]] = {
     "a small epoch ran in one call": ("epoch", "state put_if_absent", "True"),
     "a file was cut up for several tasks": ("oracle", CUT_UP, ""),
     "which reduce tasks have work was looked up": ("plan", "/results/map-", ""),
+    "map tasks were too many for an inline Map": ("plan", WIDE, "map"),
+    "reduce tasks were too many for an inline Map": ("plan", WIDE, "reduce"),
     "a map task had a shuffle object": ("map", "shuffle.arrow", ""),
     "all sources of a union were held by a backlog": ("oracle", ALL_HELD, ""),
 }

@@ -99,35 +99,44 @@ class StateMachine:
             self.scheduler.sleep(_at(state["SecondsPath"], document) * SECOND)
             return document
         if state["Type"] == "Map":
-            return self._map(state, _at(state["ItemsPath"], document))
+            path = state.get("MaxConcurrencyPath")
+            at_once = _at(path, document) if path else state["MaxConcurrency"]
+            return self._map(state, _at(state["ItemsPath"], document), at_once)
         parameters = self._filled(state["Parameters"], document)
         function = parameters["FunctionName"].removeprefix("${").removesuffix("Function}").lower()
         return {"Payload": self.invoke(function, parameters["Payload"])}
 
-    def _map(self, state: Definition, items: Sequence[Any]) -> list[Any]:
-        """All items at once, as far as `MaxConcurrency` lets them; the first failure fails the state.
+    def _map(self, state: Definition, items: Sequence[Any], at_once: int) -> list[Any]:
+        """All items at once, as far as they may be; the first failure fails the state.
 
-        What the other items' functions do then goes on unheard.
+        What the other items' functions do then goes on unheard. A distributed one has an execution for each
+        item, and says of a failure that there was one; what its items answer must fit into one document.
         """
         failures: list[StateFailed] = []
         running: list[Process] = []
+        answers: list[Any] = []
         processor = state["ItemProcessor"]
+        is_distributed = processor["ProcessorConfig"]["Mode"] == "DISTRIBUTED"
 
         def work(item: Any) -> None:
             try:
-                self._states(processor, item)
+                answers.append(self._states(processor, item))
             except StateFailed as error:
                 failures.append(error)
 
         for number, item in enumerate(items):
-            self.scheduler.wait(lambda: sum(each.alive for each in running) < state["MaxConcurrency"])
+            self.scheduler.wait(lambda: sum(each.alive for each in running) < at_once)
             name = f"{self.execution}[{number}]"
             running.append(self.scheduler.spawn(name, lambda item=item: work(item)))  # type: ignore[misc]
         self.scheduler.wait(lambda: bool(failures) or not any(each.alive for each in running))
         if failures:
             for each in running:
                 self.scheduler.kill(each)
+            if is_distributed:
+                raise StateFailed("States.ExceedToleratedFailureThreshold", str(failures[0]))
             raise failures[0]
+        if is_distributed and len(json.dumps(answers)) > PAYLOAD:
+            raise StateFailed("States.DataLimitExceeded", "the answers of all items together")
         return []
 
     def _wait_to_retry(
