@@ -18,6 +18,7 @@ import pytest
 
 from infra.localcloud import LocalCloud
 from infra.localcloud.template import REGION
+from tidegate.limits import INLINE_TASKS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -60,6 +61,7 @@ def module() -> str:
 @pytest.fixture
 def cloud(small_epoch_bytes: str, module: str) -> Iterator[LocalCloud]:
     parameters = {"Pipeline": f"pipelines.{module}:pipeline", "SmallEpochBytes": small_epoch_bytes}
+    parameters |= {"MaxTasks": str(INLINE_TASKS + 1), "TaskBytes": "1", "WorkerConcurrency": "1"}
     with LocalCloud(parameters=parameters, pipelines=HERE / "pipelines") as cloud:
         yield cloud
 
@@ -180,6 +182,8 @@ def test_uploads_become_the_panes_of_the_embedded_runner(
             assert panes_in_cloud(cloud) == expected
     assert seen == sorted(set(seen)), "every upload fires something"
     assert functions_called(cloud) == called
+    if "Map" in called:
+        a_stage_too_wide_for_an_inline_map(cloud, tmp_path)
     stats = stats_of(cloud)
     assert all(f"\n{stage.lower():>8}  " in stats for stage in {"Plan", *called - CONTROL, "Commit"}), stats
     assert "Lambda time" in stats, "functions know their memory"
@@ -200,6 +204,33 @@ def notify(cloud: LocalCloud, configurations: list[dict[str, Any]]) -> list[dict
         Bucket=bucket, NotificationConfiguration={"QueueConfigurations": configurations}
     )
     return before
+
+
+def a_stage_too_wide_for_an_inline_map(cloud: LocalCloud, folder: Path) -> None:
+    """As many files, of one key, that are told of together."""
+    assert not map_runs(cloud)
+    notify(cloud, [])
+    records = []
+    for number in range(INLINE_TASKS + 1):
+        name, content = f"scores/{number:02}.json", rows(("red", number, f"12:10:{number:02}"))
+        records += upload(cloud, name, content)["Records"]
+        (folder / "input" / name).write_bytes(content)
+    body = json.dumps({"Records": records})
+    cloud.client("sqs").send_message(QueueUrl=cloud.outputs["IntakeQueue"], MessageBody=body)
+    settle(cloud)
+    assert panes_in_cloud(cloud) == panes_on_laptop(folder), logs(cloud)
+    assert map_runs(cloud) == ["MapRunSucceeded"]
+
+
+def map_runs(cloud: LocalCloud) -> list[str]:
+    """How the Distributed Maps of all executions ended."""
+    machines = cloud.client("stepfunctions")
+    executions = machines.list_executions(stateMachineArn=cloud.outputs["EpochMachine"])["executions"]
+    histories = [
+        machines.get_execution_history(executionArn=each["executionArn"])["events"] for each in executions
+    ]
+    types = [event["type"] for events in histories for event in events]
+    return [each for each in types if each in ("MapRunSucceeded", "MapRunFailed")]
 
 
 @pytest.mark.parametrize("small_epoch_bytes", [SMALL])
