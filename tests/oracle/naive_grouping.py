@@ -159,7 +159,8 @@ class Groups:
                 if window in group:
                     merged |= dict.fromkeys(group, window)
         for group in groups([*(windows.keys() - closed), *(set(arriving) - merged.keys())]):
-            merged |= dict.fromkeys(group, hull(group))
+            # What belongs to a closed session stays there, also if an open one has the same bounds.
+            merged = dict.fromkeys(group, hull(group)) | merged
             self._become(key, hull(group), [each for each in group if each in windows], times)
         return merged
 
