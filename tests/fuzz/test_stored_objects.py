@@ -16,11 +16,10 @@ from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import State
 from tidegate.epochs.manifest import Manifest, read_manifest
 from tidegate.epochs.record import EpochRecord
-from tidegate.epochs.result import TaskResult
+from tidegate.epochs.result import TaskResult, holds_result
 from tidegate.errors import CorruptObject
 from tidegate.limits import ATTACHED_BYTES
 from tidegate.stores.memory import MemoryObjects
-from tidegate.testing.simulation.oracles import holds_result
 
 PLAN = compiled(trigger=EARLY_AND_LATE)
 OTHER = compiled(trigger=EARLY_AND_LATE, name="other")

@@ -30,7 +30,7 @@ from tidegate.epochs import action, intake, lease, machine, paths, reduce_stage,
 from tidegate.epochs.draft import Draft
 from tidegate.epochs.machine import Coordinator, Event
 from tidegate.epochs.record import EpochRecord
-from tidegate.epochs.result import TaskResult, result_key
+from tidegate.epochs.result import TaskResult, holds_result, result_key
 from tidegate.errors import ConditionFailed, ObjectNotFound
 from tidegate.frontier import Frontier, UnionFrontier
 from tidegate.outline import Outline
@@ -38,7 +38,6 @@ from tidegate.pipeline import Stream
 from tidegate.references import Layer, Segment
 from tidegate.runtime import control_plane
 from tidegate.stores.ports import ANYTHING, Delete, Put, Row
-from tidegate.testing.simulation.oracles import holds_result
 from tidegate.testing.simulation.ports import SimulatedAlarms, SimulatedObjects, SimulatedTable
 
 FOUND = Path(__file__).with_name("mutants.txt")

@@ -155,6 +155,11 @@ def result_key(pipeline: str, task: Task) -> str:
     return paths.result(pipeline, task.epoch, task.stage, task.number)
 
 
+def holds_result(key: str, data: bytes) -> bool:
+    """Whether an object of an epoch holds a task's result; of manifests those do of small epochs."""
+    return paths.may_hold_result(key) and (not paths.is_manifest(key) or bool(documents.disclose(data)[1]))
+
+
 def read_results(objects: Objects, keys: Sequence[str]) -> list[TaskResult]:
     """The results with these keys.
 

@@ -21,7 +21,6 @@ from tidegate.engine.segments import Standing
 from tidegate.engine.shuffle import fetch
 from tidegate.epochs import paths
 from tidegate.epochs.costs import HEAD_READ, UNMETERED, Meter
-from tidegate.epochs.documents import disclose
 from tidegate.epochs.draft import Draft
 from tidegate.epochs.layout import Split
 from tidegate.epochs.manifest import (
@@ -35,7 +34,7 @@ from tidegate.epochs.manifest import (
 )
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.reduce_stage import reduce_stage
-from tidegate.epochs.result import WHOLE, Task, TaskResult, read_results, result_key
+from tidegate.epochs.result import WHOLE, Task, TaskResult, holds_result, read_results, result_key
 from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.frontier import SOURCE
 from tidegate.limits import ATTACHED_BYTES
@@ -100,7 +99,7 @@ def run_task(
 
 def _stored(key: str, task: Task, data: bytes) -> TaskResult:
     """The task's result as it was found."""
-    if task.stage == WHOLE and not disclose(data)[1]:
+    if not holds_result(key, data):
         Manifest.decode(key, data)
         # Of version 0.1.0, which wrote the manifest last, when all was published.
         return TaskResult(task.stage, task.number, "", {}, unchanged=True)

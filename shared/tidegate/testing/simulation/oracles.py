@@ -6,13 +6,12 @@ from dataclasses import dataclass, field, replace
 
 from tidegate.epochs import paths
 from tidegate.epochs.costs import Costs
-from tidegate.epochs.documents import disclose
 from tidegate.epochs.head import Head
 from tidegate.epochs.intake import waiting
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.reduce_stage import results_of
-from tidegate.epochs.result import Task, TaskResult, read_results, result_key
+from tidegate.epochs.result import Task, TaskResult, holds_result, read_results, result_key
 from tidegate.epochs.tasks import TaskStores, run_task
 from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.frontier import UnionFrontier
@@ -283,11 +282,6 @@ class Watch:
     def _record(self, manifest: Manifest) -> EpochRecord:
         key = paths.record(manifest.pipeline, manifest.epoch)
         return EpochRecord.decode(key, self.cloud.state.history[key][0].data)
-
-
-def holds_result(key: str, data: bytes) -> bool:
-    """Whether an object of an epoch holds the result of a task."""
-    return paths.may_hold_result(key) and (not paths.is_manifest(key) or bool(disclose(data)[1]))
 
 
 def _without_results(bucket: Bucket, epoch: int) -> Archive:
