@@ -65,6 +65,11 @@ def accumulators(grouping: Grouping) -> Iterator[Accumulator]:
         yield Accumulator(LIVE, pl.Int64(), number, pl.col(LIVE).sum(), pl.lit(0, dtype=pl.Int64))
 
 
+def identities(grouping: Grouping) -> dict[str, pl.Expr]:
+    """What the accumulators of no element hold, by name."""
+    return {each.name: each.identity.cast(each.dtype) for each in accumulators(grouping)}
+
+
 def is_empty(grouping: Grouping) -> pl.Expr:
     """Whether all elements of a window were taken back, so that nothing is left to say of it but that."""
     if grouping.sign is None or not retracts(grouping):

@@ -20,7 +20,7 @@ from tidegate.engine.columns import (
     PENDING,
     SLICE,
     TRIGGER,
-    accumulators,
+    identities,
     keeps_time,
 )
 from tidegate.engine.dead_letters import DeadLetters
@@ -207,7 +207,7 @@ def _after_firing(fired: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
         return fired
     updates = [pl.lit(0, dtype=pl.Int64).alias(PENDING), pl.col(INDEX) + 1]
     if grouping.windowing.accumulation is DISCARDING:
-        updates += [each.identity.cast(each.dtype).alias(each.name) for each in accumulators(grouping)]
+        updates += [value.alias(name) for name, value in identities(grouping).items()]
         if keeps_time(grouping):
             updates.append(pl.lit(None, dtype=pl.Int64).alias(PANE_TIME))
     return fired.with_columns(updates)
