@@ -283,7 +283,7 @@ def test_a_file_of_which_a_part_is_gone_counts_once_and_each_part_is_named(
     assert (records, dead, len(letters)) == (1, 1, 4)
     half = len(LINES) // 2
     assert (some, one, len(others)) == (LINES[: half - 1].count(b"\n") + 1 + 1, 1, 2)
-    assert str(others[0]["reason"]).startswith(f"of its lines that begin in bytes {half} to ")
+    assert str(others[0]["reason"]).startswith(f"of what begins in bytes {half} to ")
 
 
 def test_of_a_file_whose_end_is_damaged_nothing_counts(monkeypatch: pytest.MonkeyPatch) -> None:
