@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tidegate.sources.formats import is_text
-from tidegate.sources.stored import Stored
-from tidegate.stores.ports import Objects, Range
+from tidegate.sources.stored import Range, Stored
+from tidegate.stores.ports import Objects
 
 _OPENING = 4
 """Bytes of an object that say whether it is text."""

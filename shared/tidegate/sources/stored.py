@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from tidegate.stores.ports import Range
+Range = tuple[int, int]
+"""An offset and a length, in bytes."""
 
 
 @dataclass(frozen=True)
