@@ -41,6 +41,7 @@ def compare(program: Program, cut: Cut) -> None:
     ignored = {"files", "epochs"}
     assert {name: n for name, n in world.totals.items() if n and name not in ignored} == naive.counts
     assert world.watermark == naive.watermark
+    assert [behind for each in world.manifests for behind in each.watermarks] == naive.watermarks
 
 
 def difference(number: int) -> str:
