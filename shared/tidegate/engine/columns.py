@@ -47,7 +47,7 @@ WINDOWS = "__windows"
 """For how many sliding windows an element came too late, Int64; not stored."""
 
 SLICE = "__slice"
-"""Whether a row of sliding windows' state is a slice, and not a window."""
+"""Whether a row of state is a slice, of which windows are made, and not a window."""
 
 GONE = "__gone"
 """Whether a row of a layer says that its window is no longer there."""

@@ -31,6 +31,7 @@ from tidegate.engine.state import (
     join_rows,
     partial_schema,
     places,
+    slice_rows,
     state_schema,
     without_added,
 )
@@ -134,12 +135,10 @@ def with_slices(
     windows: pl.DataFrame, slices: pl.DataFrame, grouping: Grouping, watermark: int
 ) -> pl.DataFrame:
     """The state to store: windows, and the slices that one of them can still need."""
-    window_fn, schema = _window_fn(grouping), state_schema(grouping)
+    window_fn = _window_fn(grouping)
     last_end = window_fn.end(window_fn.last(pl.col(START)))
     needed = slices.lazy().filter(grouping.windowing.expiry(last_end) >= watermark)
-    empty = {name: pl.lit(None, dtype=schema[name]) for name in schema if name not in slices.columns}
-    rows = needed.with_columns(**(empty | {SLICE: pl.lit(True)})).select(list(schema))
-    return pl.concat([windows[list(schema)], evaluated(rows)])
+    return pl.concat([windows[list(state_schema(grouping))], slice_rows(evaluated(needed), grouping)])
 
 
 def _window_fn(grouping: Grouping) -> SlidingWindows:
