@@ -21,6 +21,7 @@ from tidegate.engine.columns import (
     SLICE,
     TRIGGER,
     accumulators,
+    is_empty,
     keeps_time,
 )
 from tidegate.engine.dead_letters import DeadLetters
@@ -205,7 +206,9 @@ def _after_firing(fired: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     """Windows that fired count on; if they discard, they begin anew."""
     if not fired.height:
         return fired
-    updates = [pl.lit(0, dtype=pl.Int64).alias(PENDING), pl.col(INDEX) + 1]
+    # Panes are counted: a window that was taken back has given none.
+    given = (~is_empty(grouping)).cast(pl.Int64)
+    updates = [pl.lit(0, dtype=pl.Int64).alias(PENDING), pl.col(INDEX) + given]
     if grouping.windowing.accumulation is DISCARDING:
         updates += [each.identity.cast(each.dtype).alias(each.name) for each in accumulators(grouping)]
         if keeps_time(grouping):
