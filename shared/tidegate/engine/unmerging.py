@@ -19,9 +19,11 @@ from tidegate.engine.columns import (
     CLOSED,
     INDEX,
     LIVE,
+    PANE_TIME,
     PANES,
     SLICE,
     accumulators,
+    keeps_time,
     retracts,
 )
 from tidegate.engine.frames import evaluated, parted
@@ -132,6 +134,8 @@ def _moved(windows: pl.DataFrame, parts: pl.DataFrame, grouping: Grouping) -> pl
     )
     stays = (pl.col(_IS[START]) == pl.col(START)) & (pl.col(_IS[END]) == pl.col(END))
     nothing = {each.name: each.identity.cast(each.dtype) for each in accumulators(grouping)}
+    if keeps_time(grouping):
+        nothing[PANE_TIME] = pl.lit(None, dtype=pl.Int64)
     return evaluated(
         windows.lazy()
         .join(became, on=own, how="left", nulls_equal=True, maintain_order="left")
