@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tests.oracle.draws import (
     HOUR,
     LIMITS,
+    ONE_CALL,
     ROWS,
     SECOND,
     START,
@@ -109,7 +110,7 @@ def restless(draw: st.DrawFn) -> tuple[Program, Cut]:
         policies=(Policy(delay=draw(st.sampled_from([2, 0, 10])) * unit),),
     )
     few = st.lists(ROWS, min_size=1, max_size=3)
-    files = draw(st.lists(few, min_size=5, max_size=9))
+    files = draw(st.lists(few, min_size=4, max_size=7))
     pace = draw(st.sampled_from([0, 1, 2]))
     arrivals = [
         [[row(number, place * pace * SECOND, SECOND) for number in numbers]]
@@ -117,7 +118,7 @@ def restless(draw: st.DrawFn) -> tuple[Program, Cut]:
     ]
     steps = draw(st.lists(st.sampled_from([3, 0, 1, 7, 30]), max_size=10))
     nows = [START + sum(steps[:number]) * SECOND for number in range(len(steps) + 1)]
-    return program, Cut(arrivals, nows, draw(LIMITS))
+    return program, Cut(arrivals, nows, draw(st.one_of(ONE_CALL, LIMITS)))
 
 
 @st.composite
