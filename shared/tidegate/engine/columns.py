@@ -87,6 +87,14 @@ def keeps_time(grouping: Grouping) -> bool:
     return grouping.windowing.timestamp is not Timestamp.END_OF_WINDOW
 
 
+def no_content(grouping: Grouping) -> dict[str, pl.Expr]:
+    """What windows of no element hold, by column."""
+    content = identities(grouping)
+    if keeps_time(grouping):
+        content[PANE_TIME] = pl.lit(None, dtype=pl.Int64)
+    return content
+
+
 def pane_time(grouping: Grouping, times: pl.Expr) -> pl.Expr:
     """The event time that counts among several, as an aggregation; nulls do not count."""
     return times.min() if grouping.windowing.timestamp is Timestamp.EARLIEST else times.max()

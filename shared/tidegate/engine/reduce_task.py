@@ -16,12 +16,11 @@ from tidegate.engine.columns import (
     ADDED,
     CLOSED,
     INDEX,
-    PANE_TIME,
     PENDING,
     SLICE,
     TRIGGER,
-    identities,
-    keeps_time,
+    is_empty,
+    no_content,
 )
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.emission import LAST, Times, emit
@@ -205,9 +204,9 @@ def _after_firing(fired: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     """Windows that fired count on; if they discard, they begin anew."""
     if not fired.height:
         return fired
-    updates = [pl.lit(0, dtype=pl.Int64).alias(PENDING), pl.col(INDEX) + 1]
+    # Panes are counted: a window that was taken back has given none.
+    given = (~is_empty(grouping)).cast(pl.Int64)
+    updates = [pl.lit(0, dtype=pl.Int64).alias(PENDING), pl.col(INDEX) + given]
     if grouping.windowing.accumulation is DISCARDING:
-        updates += [value.alias(name) for name, value in identities(grouping).items()]
-        if keeps_time(grouping):
-            updates.append(pl.lit(None, dtype=pl.Int64).alias(PANE_TIME))
+        updates += [value.alias(name) for name, value in no_content(grouping).items()]
     return fired.with_columns(updates)
