@@ -160,8 +160,8 @@ def agg(**aggregates: Any) -> Any:
             "the pipeline groups 8 times already",
         ),
         (
-            lambda: retracting().window(tg.Sessions("1h")).group_by("team"),
-            r"window\(Sessions.*: the panes before it may be taken back.*call \.accumulate\(DISCARDING\)",
+            lambda: retracting().window(tg.Sessions("1h")).accumulate(tg.DISCARDING).group_by("team"),
+            r"window\(Sessions.*: the panes before it may be taken back.*_RETRACTING\) behind it",
         ),
         (
             lambda: (

@@ -158,6 +158,21 @@ class Grouping:
                     f"Use {KEY_DTYPES}; cast it, for instance with pl.col({name!r}).cast(pl.String).",
                 )
 
+    @cached_property
+    def unmerges(self) -> bool:
+        """Whether windows that merged may be taken apart again, for an element of theirs was taken back."""
+        return self.windowing.merges and self.sign is not None
+
+    @cached_property
+    def merges_ahead(self) -> bool:
+        """Whether windows merge as soon as they meet, for nothing takes them apart again."""
+        return self.windowing.merges and self.sign is None
+
+    @cached_property
+    def keeps_slices(self) -> bool:
+        """Whether there is state of what windows are made of, beside that of windows."""
+        return self.unmerges or isinstance(self.windowing.window_fn, SlidingWindows)
+
     @property
     def inputs(self) -> tuple[pl.Expr, ...]:
         """What is computed for each row before it is grouped: derived keys, and aggregates' inputs."""

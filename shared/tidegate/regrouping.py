@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import polars as pl
 
-from tidegate.accumulation import ACCUMULATING_AND_RETRACTING
+from tidegate.accumulation import ACCUMULATING_AND_RETRACTING, DISCARDING
 from tidegate.errors import PipelineError
 from tidegate.grouping import Windowing
 from tidegate.limits import MAX_SHUFFLES
@@ -50,13 +50,12 @@ def check_regrouping(
         )
     if before.accumulation is not ACCUMULATING_AND_RETRACTING:
         return
-    if windowing.merges:
+    if windowing.merges and windowing.accumulation is DISCARDING:
         raise PipelineError(
             f"window({windowing.window_fn.describe()})",
-            "the panes before it may be taken back, and windows that merged by one of them would not be "
-            "taken apart again",
-            "Use windows that do not merge, such as FixedWindows; or call .accumulate(DISCARDING) before the "
-            "first agg, with a trigger that fires once: then each window is one pane, which stays.",
+            "the panes before it may be taken back, so that windows that merged are taken apart again, and "
+            "panes that hold only what is new cannot tell that their window is no more",
+            "Call .accumulate(ACCUMULATING_AND_RETRACTING) behind it, so that it takes its panes back.",
         )
     for label, expression in (*_read(steps), *(("group_by", each) for each in keys)):
         for name in expression.meta.root_names():

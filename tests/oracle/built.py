@@ -6,6 +6,8 @@ import polars as pl
 
 import tidegate as tg
 from tests.oracle.naive import Policy, Program
+from tests.oracle.naive_grouping import Grouping
+from tests.oracle.naive_regrouping import Regrouping
 from tests.oracle.naive_triggers import Spec
 from tests.oracle.naive_windows import Spec as WindowSpec
 from tidegate.accumulation import Accumulation
@@ -90,19 +92,36 @@ def pipeline(
     after: Callable[[tg.Stream], tg.Stream] = lambda stream: stream,
 ) -> tg.Pipeline:
     """The engine's pipeline for a program, with steps before its window and behind its panes."""
-    stream = (
-        before(sources(program.policies))
-        .window(
-            engine_windows(program.windows),
-            allowed_lateness=f"{program.lateness}us",
-            timestamp=program.timestamp,
-        )
-        .trigger(engine_trigger(program.trigger), allow_unsafe_trigger=True)
-        .accumulate(Accumulation(program.accumulation))
-        .group_by(*program.keys)
-        .agg(**{name: ENGINE_AGGREGATES[name] for name in program.aggregates})
-    )
+    stream = grouped(before(sources(program.policies)), program)
+    if program.again is not None:
+        stream = grouped(between(stream, program, program.again), program.again)
     return tg.Pipeline("oracle", Output(after(stream), PaneSink("json", "panes")))
+
+
+def grouped(stream: tg.Stream, grouping: Grouping) -> tg.Stream:
+    """The panes of a grouping."""
+    return (
+        stream.window(
+            engine_windows(grouping.windows),
+            allowed_lateness=f"{grouping.lateness}us",
+            timestamp=grouping.timestamp,
+        )
+        .trigger(engine_trigger(grouping.trigger), allow_unsafe_trigger=True)
+        .accumulate(Accumulation(grouping.accumulation))
+        .group_by(*grouping.keys)
+        .agg(**{name: ENGINE_AGGREGATES[name] for name in grouping.aggregates})
+    )
+
+
+def between(panes: tg.Stream, first: Grouping, again: Regrouping) -> tg.Stream:
+    """Panes with the columns that elements have."""
+    v = pl.col(again.value).cast(pl.Int64)
+    named = pl.col("k") if "k" in first.keys else pl.lit("all")
+    number = pl.col("n") if "n" in first.keys else pl.lit(0, pl.Int32)
+    number = (v > 2).cast(pl.Int32) if again.splits else number
+    text = pl.col("last_name") if "last_name" in first.aggregates else named
+    stream = panes.with_columns(k=named, n=number, v=v, f=(v * 3 + 1) / 4, s=text)
+    return stream if again.above is None else stream.filter(pl.col("v") > again.above)
 
 
 def sources(policies: Sequence[Policy]) -> tg.Stream:

@@ -277,7 +277,7 @@ def cases(draw: st.DrawFn) -> tuple[Program, Cut]:
     """A program and what comes; now and then sessions of one key, which meet with all that they know."""
     program = draw(programs())
     if draw(st.integers(0, 3)):
-        return program, _steady(program, draw(cuts(program)))
+        return program, steady(program, draw(cuts(program)))
     gap = 10 * SECOND
     policy = Policy(delay=draw(st.sampled_from([50, 5, 12])) * SECOND)
     program = replace(program, keys=(), windows=("sessions", gap), lateness=20 * gap, policies=(policy,))
@@ -289,13 +289,15 @@ def cases(draw: st.DrawFn) -> tuple[Program, Cut]:
     return program, Cut(arrivals, nows, draw(ONE_CALL))
 
 
-def _steady(program: Program, cut: Cut) -> Cut:
+def steady(program: Program, cut: Cut) -> Cut:
     """The same with ranges of key groups that stay as they are, if the program's panes come by the clock.
 
     A segment that is cut keeps the alarm of the whole in each part until that is read, which may be an epoch
     too many: it writes nothing, and takes the moment of the next one.
     """
-    by_clock = _by_clock(program.trigger) or any(each.timeout is not None for each in program.policies)
+    again = program.again is not None and _by_clock(program.again.trigger)
+    idle = any(each.timeout is not None for each in program.policies)
+    by_clock = _by_clock(program.trigger) or again or idle
     if not by_clock or cut.limits.small == Limits().small:
         return cut
     return replace(cut, limits=replace(cut.limits, small=0, tasks=2, task_bytes=1))

@@ -10,7 +10,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 
 from tests.oracle.naive_aggregates import Row
-from tests.oracle.naive_grouping import Element, Grouping, Groups, Times, shown
+from tests.oracle.naive_grouping import Element, Grouping, Groups, Pane, Times, shown
+from tests.oracle.naive_regrouping import Regrouping, Sessions, regrouped
 from tests.oracle.naive_watermarks import DAY, SOURCE, Mark, Policy, Source, least
 from tests.oracle.naive_windows import MAX, MIN
 
@@ -26,30 +27,46 @@ class Program(Grouping):
 
     Attributes:
         policies: Where the watermark of each source comes from.
+        again: How its panes are grouped again, if they are.
     """
 
     policies: tuple[Policy, ...]
+    again: Regrouping | None = None
 
 
 @dataclass
 class Naive:
-    """A pipeline at work, fed with files in intake order."""
+    """A pipeline at work, fed with files in intake order.
+
+    Attributes:
+        watermark: That of the elements.
+        behind: That of the panes which are grouped again; after each epoch in `watermarks`.
+    """
 
     program: Program
     watermark: int = MIN
+    behind: int = MIN
+    watermarks: list[int] = field(default_factory=list)
     now: int = 0
     panes: list[Row] = field(default_factory=list)
     epochs: int = 0
 
     def __post_init__(self) -> None:
         self.groups = Groups(self.program)
+        self.regroups = _regroups(self.program)
         policies = self.program.policies
         self.sources = [Source(each, is_one_of_many=len(policies) > 1) for each in policies]
 
     @property
     def counts(self) -> dict[str, int]:
         """How many records, elements, dropped ones and panes there were."""
-        return self.groups.counts
+        if self.regroups is None:
+            return self.groups.counts
+        # Panes on their way are not counted, only what comes out.
+        counts = {name: n for name, n in self.groups.counts.items() if not name.startswith("panes_")}
+        for name, n in self.regroups.counts.items():
+            counts[name] = counts.get(name, 0) + n
+        return counts
 
     def run(
         self,
@@ -134,10 +151,21 @@ class Naive:
         for number in range(len(self.sources)) if closes else ends:
             self.sources[number].watermark = MAX
         self.watermark = max(before, self._least())
-        fired = self.groups.epoch(elements, Times(before, self.watermark, self.now))
-        panes = [{"epoch": self.epochs} | shown(pane, self.program, self.now) for pane in fired]
+        fired = self.groups.epoch(elements, Times(before, self.watermark, self.now, self.behind))
+        last: Grouping = self.program
+        if self.regroups is not None and self.program.again is not None:
+            fired, last = self._again(self.regroups, self.program.again, fired), self.program.again
+        panes = [{"epoch": self.epochs} | shown(pane, last, self.now) for pane in fired]
         self.panes += panes
         return panes
+
+    def _again(self, regroups: Groups, again: Regrouping, panes: Sequence[Pane]) -> list[Pane]:
+        """The panes of the second grouping, whose watermark waits for panes that the first one owes."""
+        before = self.behind
+        self.behind = max(before, min(self.watermark, self.groups.owed(before)))
+        self.watermarks.append(self.behind)
+        elements = regrouped(panes, self.program, again)
+        return regroups.epoch(elements, Times(before, self.behind, self.now))
 
     def _rows(self, of: int, rows: Sequence[Row], elements: list[Element]) -> dict[str, int]:
         """Adds the elements of a file; gives what they say of the watermark."""
@@ -187,6 +215,8 @@ class Naive:
         """
         if self.groups.due(self.watermark, now):
             return True
+        if self.regroups is not None and self.regroups.due(self.behind, now):
+            return True
         if self.watermark == MAX or all(each.policy.timeout is None for each in self.sources):
             return False
         if any(each.falls_silent(now) for each in self.sources):
@@ -195,4 +225,15 @@ class Naive:
         later.sources = deepcopy(self.sources)
         for source in later.sources:
             source.epoch({}, now, -1, -1)
-        return self.groups.passed(self.watermark, later._least())
+        passing = later._least()
+        # The panes that are owed may hold the watermark back even so: then the epoch is one too many.
+        behind = self.regroups is not None and self.regroups.passed(self.watermark, passing)
+        return behind or self.groups.passed(self.watermark, passing)
+
+
+def _regroups(program: Program) -> Groups | None:
+    again = program.again
+    if again is None:
+        return None
+    signed = program.accumulation == "accumulating_and_retracting"
+    return Sessions(again) if signed and again.windows[0] == "sessions" else Groups(again)

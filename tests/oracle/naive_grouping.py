@@ -14,19 +14,26 @@ Key = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Element:
-    """A row with its event time."""
+    """A row with its event time; its sign is -1 if it takes an earlier one back."""
 
     row: Row
     at: int
+    sign: int = 1
 
 
 @dataclass(frozen=True)
 class Times:
-    """The watermark before and after an epoch, and its processing time."""
+    """The watermark before and after an epoch, its processing time, and the watermark behind.
+
+    Attributes:
+        behind: That of the grouping behind this one before the epoch; what lies before it gives no pane its
+            event time.
+    """
 
     before: int
     after: int
     now: int
+    behind: int = MIN
 
 
 @dataclass(frozen=True)
@@ -63,8 +70,8 @@ class Open:
     """
 
     trigger: Trigger
-    all: list[Row] = field(default_factory=list)
-    unfired: list[Row] = field(default_factory=list)
+    all: list[Element] = field(default_factory=list)
+    unfired: list[Element] = field(default_factory=list)
     timely: list[int] = field(default_factory=list)
     touched: bool = False
     asked: bool = False
@@ -129,8 +136,26 @@ class Groups:
             for window in windows
         )
 
+    def owed(self, behind: int) -> int:
+        """The earliest event time of a pane that is owed, and not late behind anyway; `MAX` if none is."""
+        times = [
+            self._timestamp(window, state)
+            for windows in self.open.values()
+            for window, state in windows.items()
+            if state.unfired and not state.closed
+        ]
+        return min((each for each in times if each >= behind), default=MAX)
+
     def _join(self, elements: Sequence[Element], times: Times) -> None:
-        """The elements join their windows; lateness is asked before windows merge."""
+        """The elements join their windows."""
+        for key, arrived in self._arrivals(elements, times).items():
+            merged = self._merge(key, [window for window, _ in arrived], times)
+            for window, element in arrived:
+                state = self.open[key].setdefault(merged[window], Open(trigger(self.grouping.trigger)))
+                self._add(state, window, element, times)
+
+    def _arrivals(self, elements: Sequence[Element], times: Times) -> dict[Key, list[tuple[Window, Element]]]:
+        """Elements that are not too late, with their windows; that is asked before windows merge."""
         arrivals: dict[Key, list[tuple[Window, Element]]] = defaultdict(list)
         for element in elements:
             key = tuple(element.row[name] for name in self.grouping.keys)
@@ -139,11 +164,7 @@ class Groups:
                     self.count("dropped_late")
                 else:
                     arrivals[key].append((window, element))
-        for key, arrived in arrivals.items():
-            merged = self._merge(key, [window for window, _ in arrived], times)
-            for window, element in arrived:
-                state = self.open[key].setdefault(merged[window], Open(trigger(self.grouping.trigger)))
-                self._add(state, window, element, times)
+        return arrivals
 
     def _merge(self, key: Key, arriving: list[Window], times: Times) -> dict[Window, Window]:
         """Sessions that overlap become one, which knows all that they knew; says where each one went.
@@ -183,9 +204,9 @@ class Groups:
             self.count("dropped_closed")
             return
         state.touched = True
-        state.all.append(element.row)
-        state.unfired.append(element.row)
-        if window[1] > times.before:
+        state.all.append(element)
+        state.unfired.append(element)
+        if window[1] > times.before and element.at >= times.behind:
             state.timely.append(element.at)
         state.trigger.element(times.now)
 
@@ -208,11 +229,19 @@ class Groups:
 
     def _fire(self, key: Key, window: Window, state: Open, timing: str, last: bool) -> Iterator[Pane]:
         content = state.unfired if self.grouping.accumulation == "discarding" else state.all
-        results = {name: AGGREGATES[name](content) for name in self.grouping.aggregates}
-        pane = Pane(key, window, results, timing, state.panes, last, self._timestamp(window, state))
+        live, taken_back = parted(content)
         if self.grouping.accumulation == "accumulating_and_retracting":
             for each in state.retractable:
                 yield Pane(**{**vars(each), "op": "retract"})
+            if not live:
+                # All was taken back: so is the window.
+                state.unfired, state.retractable = [], []
+                return
+        results = {name: AGGREGATES[name](live) for name in self.grouping.aggregates}
+        for name in self.grouping.aggregates if taken_back else ():
+            # Only a pane that discards can be without what it takes back.
+            results[name] -= AGGREGATES[name](taken_back)
+        pane = Pane(key, window, results, timing, state.panes, last, self._timestamp(window, state))
         yield pane
         self.count(f"panes_{timing}")
         state.panes += 1
@@ -233,6 +262,18 @@ class Groups:
         """Counts so many more."""
         if number:
             self.counts[name] = self.counts.get(name, 0) + number
+
+
+def parted(elements: Sequence[Element]) -> tuple[list[Row], list[Row]]:
+    """The rows that were inserted and not taken back, and those that were taken back without being here."""
+    live, taken_back = [each.row for each in elements if each.sign > 0], []
+    for each in elements:
+        if each.sign < 0:
+            if each.row in live:
+                live.remove(each.row)
+            else:
+                taken_back.append(each.row)
+    return live, taken_back
 
 
 def shown(pane: Pane, grouping: Grouping, now: int) -> Row:

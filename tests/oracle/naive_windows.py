@@ -16,7 +16,11 @@ Spec = tuple[Any, ...]
 
 
 def assign(spec: Spec, moment: int) -> list[Window]:
-    """The windows of an element; that of a session is the one that it has before it merges."""
+    """The windows of an element, cut at the bounds of time; a session's is the one before it merges."""
+    return [(max(start, MIN), min(end, MAX)) for start, end in _whole(spec, moment)]
+
+
+def _whole(spec: Spec, moment: int) -> list[Window]:
     kind, *settings = spec
     if kind == "global":
         return [(MIN, MAX)]

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 
 from tests.oracle.built import pipeline
-from tests.oracle.comparison import SETTINGS, SHARE, differences
+from tests.oracle.comparison import SETTINGS, SHARE, Share, differences
 from tests.oracle.draws import Cut, permutations
 from tests.oracle.driver import World
 from tests.oracle.naive import DAY, Program
@@ -24,7 +24,16 @@ WHERE = ("k", "n", "window_start", "window_end")
 
 def test_the_engine_gives_the_panes_of_the_naive_implementation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLARS_MAX_THREADS", "1")
-    found = [each for each in differences(range(-(-EXAMPLES // SHARE))) if each]
+    found = [each for each in differences([Share(each) for each in range(-(-EXAMPLES // SHARE))]) if each]
+    assert not found, found[0]
+
+
+def test_the_engine_groups_panes_again_as_the_naive_implementation_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("POLARS_MAX_THREADS", "1")
+    shares = [Share(each, groupings=2, examples=EXAMPLES // 32) for each in range(2)]
+    found = [each for each in differences(shares) if each]
     assert not found, found[0]
 
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tidegate as tg
+from tests.oracle.built import PaneSink
 from tests.oracle.driver import ONE_CALL, World, many_tasks
-from tidegate.pipeline import Stream
+from tidegate.pipeline import Output, Stream
 
 Row = dict[str, Any]
 
@@ -110,3 +111,37 @@ def test_how_an_epoch_is_cut_changes_nothing(files: list[list[Row]]) -> None:
 
     assert seen(whole) == seen(cut)
     assert [each.watermarks for each in whole.manifests] == [each.watermarks for each in cut.manifests]
+
+
+def score(user: str, score: int, at: int) -> Row:
+    return {"team": "a", "user": user, "score": score, "at": NOON + at * SECOND}
+
+
+def test_a_window_that_gave_no_pane_counts_none() -> None:
+    """As it was once: one that was taken back, and came again, went on with the index 2."""
+    world = World(teams(TRIGGERS["early and late"]), ONE_CALL, now=NOON)
+    panes = world.run([[[score("u", each, 0)]] for each in (5, -9, 8)])
+    assert [(pane["op"], pane["points"], pane["pane_index"]) for pane in panes] == [
+        ("insert", 5, 0),
+        ("retract", 5, 0),
+        ("insert", 4, 1),
+    ]
+
+
+def test_what_was_taken_back_gives_a_session_no_event_time() -> None:
+    """As it was once: the last pane had the event time of the user who is not in it."""
+    trigger = tg.AfterWatermark(early=tg.AfterCount(1), late=tg.AfterCount(1))
+    best = (
+        users(trigger, "1m")
+        .filter(pl.col("total") > 1)
+        .window(tg.Sessions("10m"), allowed_lateness=LATENESS, timestamp="latest")
+        .trigger(trigger)
+        .accumulate(tg.ACCUMULATING)
+        .group_by("team")
+        .agg(points=tg.sum("total"))
+    )
+    world = World(tg.Pipeline("best", Output(best, PaneSink("json", "best"))), ONE_CALL, now=NOON)
+    panes = world.run([[[score("u", each, 0)]] for each in (5, -9)])
+    (_, first), (points, last) = [(pane["points"], pane["event_time"]) for pane in panes]
+    assert points == 0
+    assert first < last, "the end of the window"

@@ -2,19 +2,20 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
 from tests.oracle.built import PREFIXES
 from tests.oracle.comparison import order
 from tests.oracle.naive import DAY, File, Mark, Naive, Policy, Program
 from tests.oracle.naive_aggregates import AGGREGATES, Row, comparable
 from tests.oracle.naive_grouping import Key
-from tests.oracle.naive_windows import Window, assign, groups, hull
+from tests.oracle.naive_windows import Spec, Window, assign, groups, hull
 from tests.sim.scenarios import FLUSH_AT, LATENESS, Case
 from tidegate.epochs.record import EpochRecord
 from tidegate.sources.marks import is_mark, producer_of
-from tidegate.testing.simulation.faults import HOUR, MINUTE
+from tidegate.testing.simulation.faults import HOUR
 from tidegate.testing.simulation.simulation import Run
 from tidegate.timestamps import from_datetime
 
@@ -40,7 +41,7 @@ def check(case: Case, run: Run) -> None:
         return
     totals = run.watch.manifests[-1].totals
     if case.regrouped:
-        _equals_table(case.program, run, panes, totals)
+        _equals_table(case.program, case.regrouped, run, panes, totals)
         return
     _equals_naive(case.program, run, panes, totals, ignored=() if case.scenario.repeatable else ("weight",))
     _conserved(case.program, run, panes, totals)
@@ -61,24 +62,29 @@ def _equals_filtered(run: Run, panes: list[Row]) -> None:
         run.violations.append(f"of {len(rows)} records {len(good)} are good, and it counts {totals}")
 
 
-def _equals_table(program: Program, run: Run, panes: list[Row], totals: dict[str, int]) -> None:
+def _equals_table(
+    program: Program, regrouped: Spec, run: Run, panes: list[Row], totals: dict[str, int]
+) -> None:
     """Grouped again, inserts less retractions are the batch answer, unless something was dropped."""
     if totals.get("dropped_late") or totals.get("dropped_closed"):
         return
-    table: Counter[tuple[object, ...]] = Counter()
+    table: Counter[tuple[Where, Any, Any, Any]] = Counter()
     for pane in panes:
-        row = (pane["k"], pane["window_start"], pane["totals"], pane["points"], pane["highest"])
-        table[row] += 1 if pane["op"] == "insert" else -1
-    windows = _windows(program, [row for row in _usable(run) if row["at"] < FLUSH_AT])
-    sums = {where: AGGREGATES["total"](rows) for where, rows in windows.items()}
-    minutes: dict[tuple[object, int], list[int]] = defaultdict(list)
-    for ((k, _), _, end), total in sums.items():
-        if total > 0:
-            # A pane lies in the minute of its window's last microsecond.
-            minutes[k, (end - 1) // MINUTE * MINUTE].append(total)
-    wanted = Counter((k, start, len(all_), sum(all_), max(all_)) for (k, start), all_ in minutes.items())
-    found = Counter({(row[0], _microseconds(str(row[1])), *row[2:]): n for row, n in table.items() if n})
-    found = Counter({row: n for row, n in found.items() if row[1] < FLUSH_AT - HOUR})
+        where = ((pane["k"],), _microseconds(pane["window_start"]), _microseconds(pane["window_end"]))
+        table[where, pane["totals"], pane["points"], pane["highest"]] += 1 if pane["op"] == "insert" else -1
+    rows = [row for row in _usable(run) if row["at"] < FLUSH_AT]
+    sums = {
+        where: AGGREGATES["total"](of) for where, of in _windows(program.keys, program.windows, rows).items()
+    }
+    # A pane lies in the window of its own window's last microsecond.
+    totals_of = [
+        {"k": k, "at": end - 1, "total": total} for ((k, _), _, end), total in sums.items() if total > 0
+    ]
+    whole = {
+        where: [each["total"] for each in of] for where, of in _windows(("k",), regrouped, totals_of).items()
+    }
+    wanted = Counter((where, len(all_), sum(all_), max(all_)) for where, all_ in whole.items())
+    found = Counter({row: n for row, n in table.items() if n and row[0][1] < FLUSH_AT - HOUR})
     if found != wanted:
         run.violations.append(f"inserts less retractions are {found}, and a batch query gives {wanted}")
 
@@ -129,7 +135,8 @@ def _equals_batch(program: Program, run: Run, panes: list[Row], totals: dict[str
         # Where a session has expired another one may begin, although a batch query would see one.
         return
     names = [name for name in program.aggregates if program.accumulation != "discarding" or name in ADDITIVE]
-    windows = _windows(program, [row for row in _usable(run) if row["at"] < FLUSH_AT])
+    rows = [row for row in _usable(run) if row["at"] < FLUSH_AT]
+    windows = _windows(program.keys, program.windows, rows)
     wanted = {where: _results(names, rows) for where, rows in windows.items()}
     found = _whole(program, panes, names)
     if program.windows[0] == "sessions" and program.accumulation == "discarding":
@@ -145,13 +152,13 @@ def _outdated(program: Program) -> bool:
     return program.windows[0] == "sessions" and program.accumulation == "accumulating"
 
 
-def _windows(program: Program, rows: list[Row]) -> dict[Where, list[Row]]:
+def _windows(keys: Sequence[str], spec: Spec, rows: list[Row]) -> dict[Where, list[Row]]:
     """The elements of each key and window."""
     placed: dict[Key, dict[Window, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for row in rows:
-        for window in assign(program.windows, row["at"]):
-            placed[tuple(row[name] for name in program.keys)][window].append(row)
-    merges = program.windows[0] == "sessions"
+        for window in assign(spec, row["at"]):
+            placed[tuple(row[name] for name in keys)][window].append(row)
+    merges = spec[0] == "sessions"
     return {
         (key, *hull(group)): [row for each in group for row in windows[each]]
         for key, windows in placed.items()

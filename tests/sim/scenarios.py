@@ -13,7 +13,7 @@ import polars as pl
 import yaml
 
 import tidegate as tg
-from tests.oracle.built import PREFIXES, engine_trigger, pipeline, sources
+from tests.oracle.built import PREFIXES, engine_trigger, engine_windows, pipeline, sources
 from tests.oracle.draws import buildable
 from tests.oracle.naive import Policy, Program
 from tests.oracle.naive_aggregates import AGGREGATES
@@ -49,13 +49,13 @@ class Case:
 
     Attributes:
         program: What the pipeline does, in the words of the naive implementation; None if it groups nothing.
-        regrouped: Whether the panes of the program are grouped again, by `again`.
+        regrouped: The windows by which the panes of the program are grouped again; None if they are not.
         scenario: What is deployed and what arrives.
     """
 
     program: Program | None
     scenario: Scenario
-    regrouped: bool = False
+    regrouped: WindowSpec | None = None
 
 
 def draw_program(chance: Random) -> Program:
@@ -278,12 +278,13 @@ def draw_case(seed: str) -> Case:
     if kind == "regrouped":
         program = replace(program, **REGROUPED, windows=("fixed", chance.choice(SIZES) * SECOND, 0))
         changed = replace(program, policies=changed.policies)
-        behind = again(draw_trigger(chance, 1))
+        windows = draw_regrouping(seed)
+        behind = again(windows, draw_trigger(chance, 1))
         plan, rebuilt, other = (
             compile_plan(pipeline(each, after=behind)) for each in (program, program, changed)
         )
         scenario = Scenario(plan, rebuilt, other, settings, uploads, last)
-        return Case(program, scenario, regrouped=True)
+        return Case(program, scenario, regrouped=windows)
     rebuilt = compile_plan(pipeline(program))
     return Case(program, Scenario(grouped(program), rebuilt, grouped(changed), settings, uploads, last))
 
@@ -298,12 +299,21 @@ REGROUPED: dict[str, Any] = {
 """What programs have whose panes are grouped again; each of them takes back the one before it."""
 
 
-def again(trigger: Spec) -> Callable[[Stream], Stream]:
-    """Of the totals of each key and window those above 0, by `k` and minute: number, sum and highest."""
+def draw_regrouping(seed: str) -> WindowSpec:
+    """The windows of a second grouping.
+
+    They are drawn by themselves, so that nothing else of a seed depends on them.
+    """
+    chance = Random(f"{seed}/again")  # noqa: S311  (repeatable, not secret)
+    return chance.choice((("fixed", MINUTE, 0), ("sessions", chance.choice(SIZES) * SECOND)))
+
+
+def again(windows: WindowSpec, trigger: Spec) -> Callable[[Stream], Stream]:
+    """Of the totals of each key and window those above 0, by `k` and window: number, sum and highest."""
 
     def behind(panes: Stream) -> Stream:
-        windows = panes.filter(pl.col("total") > 0).window(tg.FixedWindows("1m"), allowed_lateness="20h")
-        triggered = windows.trigger(engine_trigger(trigger), allow_unsafe_trigger=True)
+        windowed = panes.filter(pl.col("total") > 0).window(engine_windows(windows), allowed_lateness="20h")
+        triggered = windowed.trigger(engine_trigger(trigger), allow_unsafe_trigger=True)
         table = triggered.accumulate(tg.ACCUMULATING_AND_RETRACTING).group_by("k")
         return table.agg(totals=tg.count(), points=tg.sum("total"), highest=tg.max("total"))
 

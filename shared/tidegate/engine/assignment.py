@@ -101,7 +101,7 @@ def combine_elements(
     if expired.height and grouping.late:
         each_one = constant(WINDOWS, 1, pl.Int64(), expired.height)
         late = _shown(expired.hstack([each_one]), grouping.late, watermark)
-    if grouping.windowing.merges:
+    if grouping.merges_ahead:
         kept = with_merged_windows(kept, grouping)
     return Combined(_combined(kept, grouping), expired.height, late)
 

@@ -7,7 +7,7 @@ A bucket holds the windows that begin in some span of event time. Spans follow e
 import polars as pl
 
 from tidegate.calendar_windows import CalendarWindows
-from tidegate.grouping import Windowing
+from tidegate.grouping import Grouping
 from tidegate.windows import START, FixedWindows, Sessions, WindowFn
 
 BUCKETS = 64
@@ -20,19 +20,20 @@ _WAITING = 8
 """Into about how many buckets the windows fall that wait for late elements."""
 
 
-def bucket(windowing: Windowing) -> pl.Expr:
-    """The bucket of a row of state, Int64, from the start of its window."""
-    length = _length(windowing.window_fn)
+def bucket(grouping: Grouping) -> pl.Expr:
+    """The bucket of a row of state, Int64, from the start of its window.
+
+    Windows that are made of slices lie in one with these, which begin elsewhere.
+    """
+    windowing = grouping.windowing
+    length = None if grouping.keeps_slices else _length(windowing.window_fn)
     if length is None:
         return pl.lit(0, dtype=pl.Int64)
     return pl.col(START) // max(_WINDOWS_AT_LEAST * length, windowing.allowed_lateness // _WAITING) % BUCKETS
 
 
 def _length(window_fn: WindowFn) -> int | None:
-    """About how long windows are, microseconds; None if all lie in one bucket.
-
-    Sliding windows are made of slices that begin before them, and nobody knows how long custom ones are.
-    """
+    """About how long windows are, microseconds; None if nobody knows, as of custom ones."""
     if isinstance(window_fn, FixedWindows | CalendarWindows | Sessions):
         return window_fn.length
     return None

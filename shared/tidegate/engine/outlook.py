@@ -11,7 +11,7 @@ from tidegate.engine.frames import evaluated
 from tidegate.grouping import Grouping
 from tidegate.timestamps import MAX
 from tidegate.triggers import alarm
-from tidegate.windows import END, START, SlidingWindows
+from tidegate.windows import END, START
 
 _BUCKET = "__bucket"
 
@@ -46,7 +46,7 @@ def outlooks(state: pl.DataFrame, grouping: Grouping, times: Times) -> dict[int,
     """
     windowing = grouping.windowing
     end = windowing.end(START, END)
-    is_window = ~pl.col(SLICE) if isinstance(windowing.window_fn, SlidingWindows) else pl.lit(True)
+    is_window = ~pl.col(SLICE) if grouping.keeps_slices else pl.lit(True)
     # A window that has come to its end waits for its expiry, and all of them have something to do then.
     due = pl.when(end > times.after).then(end).otherwise(windowing.expiry(end) + 1)
     rings = alarm(windowing.trigger, TRIGGER, end, times.after)
@@ -55,7 +55,7 @@ def outlooks(state: pl.DataFrame, grouping: Grouping, times: Times) -> dict[int,
     found = evaluated(
         state.lazy()
         .select(
-            bucket(windowing).alias(_BUCKET),
+            bucket(grouping).alias(_BUCKET),
             pl.when(is_window).then(due).alias("due"),
             pl.when(is_window & ~pl.col(CLOSED)).then(rings).alias("alarm"),
             _owed(is_window, end, grouping, times).alias("hold"),

@@ -11,17 +11,16 @@ from dataclasses import dataclass
 import polars as pl
 
 from tidegate.accumulation import DISCARDING
-from tidegate.engine import slices
+from tidegate.engine import slices, unmerging
 from tidegate.engine.columns import (
     ADDED,
     CLOSED,
     INDEX,
-    PANE_TIME,
     PENDING,
     SLICE,
     TRIGGER,
-    accumulators,
-    keeps_time,
+    is_empty,
+    no_content,
 )
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.emission import LAST, Times, emit
@@ -83,13 +82,16 @@ def reduce_epoch(
     concerned, others = _split(state, partials, grouping, times)
     if sliding:
         windows, held = slices.join_epoch(concerned, partials, grouping, times.before)
+    elif grouping.unmerges:
+        windows, held = unmerging.join_epoch(concerned, partials, grouping)
     else:
         windows, held = join_epoch(concerned, partials, grouping), concerned.clear()
     quiet, fired = _judge(windows, grouping, times)
     if sliding:
         fired = slices.with_content(fired, held, grouping)
     emission = emit(fired, grouping, times)
-    left = pl.concat([quiet, _after_firing(emission.windows, grouping)])
+    told = unmerging.without_parted(emission.windows) if grouping.unmerges else emission.windows
+    left = pl.concat([quiet, _after_firing(told, grouping)])
     labels = emission.inserts.get_column(TIMING)
     counters = {f"panes_{each.value}": int((labels == each.value).sum()) for each in Timing}
     counters["dropped_closed"] = int(windows.get_column(ADDED).filter(windows.get_column(CLOSED)).sum())
@@ -104,9 +106,11 @@ def reduce_epoch(
     kept = kept[[name for name in windows.columns if name != ADDED]]
     if sliding:
         kept = slices.with_slices(kept, held, grouping, times.after)
+    elif grouping.unmerges:
+        kept = unmerging.with_slices(kept, held, grouping)
     after = pl.concat([others, kept])
     # Where windows of a key have nothing to do with each other, all of those that it concerns change.
-    changed = changes(concerned, kept, grouping, compared=sliding or grouping.windowing.merges)
+    changed = changes(concerned, kept, grouping, compared=grouping.keeps_slices or grouping.windowing.merges)
     return ReduceOutput(after, changed, outlooks(after, grouping, times), rows, counters, dead)
 
 
@@ -117,12 +121,11 @@ def _split(
     if not state.height:
         return state, state
     concerned = evaluated(state.lazy().select(_is_due(grouping, times))).to_series()
-    windowing = grouping.windowing
-    sliding = isinstance(windowing.window_fn, SlidingWindows)
-    # Windows merge with others of their key, and sliding ones are made of its slices.
-    by = list(grouping.keys) if sliding or windowing.merges else places(grouping)[1:]
+    # Windows merge with others of their key, or are made of its slices.
+    by_key = grouping.keeps_slices or grouping.windowing.merges
+    by = list(grouping.keys) if by_key else places(grouping)[1:]
     fresh = [frame for frame in partials if frame.height]
-    if sliding and concerned.any():
+    if grouping.keeps_slices and concerned.any():
         concerned = matches(state, state.filter(concerned), by)
     if fresh and not concerned.all():
         touched = matches(state, pl.concat([frame.select(GROUP, *by) for frame in fresh]), by)
@@ -135,7 +138,7 @@ def _is_due(grouping: Grouping, times: Times) -> pl.Expr:
     windowing = grouping.windowing
     end = windowing.end(START, END)
     due = _calls(windowing, end, times) | _expires(windowing, end, times)
-    return due & ~pl.col(SLICE) if isinstance(windowing.window_fn, SlidingWindows) else due
+    return due & ~pl.col(SLICE) if grouping.keeps_slices else due
 
 
 def _calls(windowing: Windowing, end: pl.Expr, times: Times) -> pl.Expr:
@@ -201,9 +204,9 @@ def _after_firing(fired: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     """Windows that fired count on; if they discard, they begin anew."""
     if not fired.height:
         return fired
-    updates = [pl.lit(0, dtype=pl.Int64).alias(PENDING), pl.col(INDEX) + 1]
+    # Panes are counted: a window that was taken back has given none.
+    given = (~is_empty(grouping)).cast(pl.Int64)
+    updates = [pl.lit(0, dtype=pl.Int64).alias(PENDING), pl.col(INDEX) + given]
     if grouping.windowing.accumulation is DISCARDING:
-        updates += [each.identity.cast(each.dtype).alias(each.name) for each in accumulators(grouping)]
-        if keeps_time(grouping):
-            updates.append(pl.lit(None, dtype=pl.Int64).alias(PANE_TIME))
+        updates += [value.alias(name) for name, value in no_content(grouping).items()]
     return fired.with_columns(updates)

@@ -120,7 +120,7 @@ class Standing:
             rows = reduced.state.with_columns(pl.lit(False).alias(GONE))
         if not rows.height:
             return {}
-        parts = rows.with_columns(bucket(self._grouping.windowing).alias(_BUCKET)).partition_by(
+        parts = rows.with_columns(bucket(self._grouping).alias(_BUCKET)).partition_by(
             _BUCKET, as_dict=True, include_key=False, maintain_order=True
         )
         return {number: part for (number,), part in parts.items()}
@@ -132,7 +132,7 @@ class _Fresh:
     def __init__(self, partials: Sequence[pl.DataFrame], grouping: Grouping) -> None:
         end = grouping.windowing.end(START, END)
         rows = [
-            frame.select(GROUP, START, end.alias(END), bucket(grouping.windowing).alias(_BUCKET))
+            frame.select(GROUP, START, end.alias(END), bucket(grouping).alias(_BUCKET))
             for frame in partials
             if frame.height
         ]

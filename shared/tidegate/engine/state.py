@@ -32,7 +32,7 @@ from tidegate.engine.merging import STAYS, with_merged_windows, without_closed
 from tidegate.engine.pairs import matches, pairs
 from tidegate.grouping import Grouping
 from tidegate.triggers import StateColumn
-from tidegate.windows import END, START, SlidingWindows
+from tidegate.windows import END, START
 
 _PAIR = "__pair"
 
@@ -54,7 +54,7 @@ def state_schema(grouping: Grouping) -> Mapping[str, pl.DataType]:
     schema = _content_schema(grouping) | own | triggers
     if retracts(grouping):
         schema[PANES] = pl.List(pl.Struct(pane_schema(grouping)))
-    if isinstance(grouping.windowing.window_fn, SlidingWindows):
+    if grouping.keeps_slices:
         schema[SLICE] = pl.Boolean()
     return schema
 
@@ -81,11 +81,11 @@ def places(grouping: Grouping) -> list[str]:
 
 
 def combine(frames: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
-    """Frames of partials as one, with one row for each key and window; windows that merge are merged."""
+    """Frames of partials as one, with one row for each key and window; those that merge ahead are merged."""
     if len(frames) < 2:
         return frames[0] if frames else pl.DataFrame(schema=partial_schema(grouping))
     together = pl.concat(frames)
-    if grouping.windowing.merges:
+    if grouping.merges_ahead:
         together = with_merged_windows(together, grouping)
     return evaluated(
         _by_group(together.lazy())
@@ -157,6 +157,13 @@ def _fresh_columns(grouping: Grouping) -> tuple[pl.Expr, ...]:
         for name, dtype in state_schema(grouping).items()
     ]
     return (*columns, pl.col(ADDED))
+
+
+def slice_rows(slices: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+    """Slices, in the columns of partials, as rows of state."""
+    schema = state_schema(grouping)
+    empty = {name: pl.lit(None, dtype=schema[name]) for name in schema if name not in slices.columns}
+    return slices.select(pl.all(), **(empty | {SLICE: pl.lit(True)})).select(list(schema))
 
 
 def join_rows(old: pl.DataFrame, fresh: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
@@ -232,12 +239,25 @@ def _join_merging(old: pl.DataFrame, fresh: pl.DataFrame, grouping: Grouping) ->
     met = matches(old, fresh, list(grouping.keys))
     touched, untouched = parted(old, met)
     closed, kept = parted(touched, touched.get_column(CLOSED))
-    if closed.height:
-        fresh, dropped = without_closed(fresh, closed, grouping)
-        first = pl.int_range(pl.len()) == 0
-        lost = pl.lit(dropped.get_column(ADDED).sum(), dtype=pl.Int64)
-        closed = closed.with_columns(pl.when(first).then(lost).otherwise(0).alias(ADDED))
+    closed, fresh = without_elements_of_closed(closed, fresh, grouping)
     rows = with_merged_windows(pl.concat([kept, fresh_windows(fresh, grouping)]), grouping)
+    return pl.concat([untouched, closed, join_moved(rows, grouping)])
+
+
+def without_elements_of_closed(
+    closed: pl.DataFrame, fresh: pl.DataFrame, grouping: Grouping
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Closed windows with the number of elements that are dropped for them, and the epoch's other windows."""
+    if not closed.height:
+        return closed, fresh
+    fresh, dropped = without_closed(fresh, closed, grouping)
+    first = pl.int_range(pl.len()) == 0
+    lost = pl.lit(dropped.get_column(ADDED).sum(), dtype=pl.Int64)
+    return closed.with_columns(pl.when(first).then(lost).otherwise(0).alias(ADDED)), fresh
+
+
+def join_moved(rows: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+    """Rows with the windows that theirs became and the column `STAYS`, as one row for each key and window."""
     # A window that grew has none of its own panes yet.
     indexed = rows.lazy().with_columns(pl.when(STAYS).then(INDEX).otherwise(0).alias(INDEX))
-    return pl.concat([untouched, closed, _joined(indexed, places(grouping), grouping)])
+    return _joined(indexed, places(grouping), grouping)
