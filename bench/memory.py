@@ -1,7 +1,8 @@
-"""`python -m bench.memory`: the peak memory of one epoch over one file, as the file grows.
+"""`python -m bench.memory`: the peak memory of one epoch over one file, as the file grows, and of many tasks.
 
-Each run is a fresh process with one file of JSON lines, plain or gzip, start-up included. What a task holds
-is bounded if the peak does not grow with the file.
+Each run is a fresh process, start-up included. With one file of JSON lines, plain or gzip, what a task holds
+is bounded if the peak does not grow with the file. The word count has tasks that hold much, one after the
+other in one process, as a warm function has them: what one leaves behind adds to the next one's peak.
 """
 
 import argparse
@@ -12,6 +13,8 @@ from pathlib import Path
 
 from bench.inputs import write_events
 from bench.process import measure
+from bench.side_by_side import Bench
+from bench.workloads import WORKLOADS
 
 FOLDER = Path(".bench/memory")
 BLOCK = 500_000
@@ -35,6 +38,7 @@ def write_file(folder: Path, megabytes: int, *, packed: bool) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.memory")
     parser.add_argument("--megabytes", type=int, nargs="+", default=[50, 200, 1_000])
+    parser.add_argument("--runs", type=int, default=3, help="runs of many tasks (default: %(default)s)")
     options = parser.parse_args()
     print("one epoch over one file of JSON, 5,000 keys, windows of 2 minutes; a fresh process each\n")
     print(f"{'content':>12}{'':>8}{'wall s':>10}{'CPU s':>10}{'peak MB':>10}{'to the first':>14}")
@@ -53,6 +57,14 @@ def main() -> None:
                 f"{run.peak:10.0f}{run.peak / first:14.2f}"
             )
     shutil.rmtree(FOLDER / "run")
+    workload = WORKLOADS["words"]
+    words = Bench(workload, FOLDER, workload.rows, files=20)
+    words.prepare()
+    print(f"\n{workload.title}, {workload.rows:,} rows, one task after the other\n")
+    print(f"{'':20}{'wall s':>10}{'CPU s':>10}{'peak MB':>10}")
+    for _ in range(options.runs):
+        run = words.tidegate("--workers", "1")
+        print(f"{'':20}{run.wall:10.2f}{run.cpu:10.2f}{run.peak:10.0f}", flush=True)
 
 
 if __name__ == "__main__":

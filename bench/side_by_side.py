@@ -82,12 +82,12 @@ class Bench:
         self.check(self.folder / "out" / "answer", self.workload.answer)
         return Result(self.workload, self.rows, middle(ours), middle(batch))
 
-    def tidegate(self) -> Measured:
-        """One run of the pipeline, from nothing to the end of the stream."""
+    def tidegate(self, *options: str) -> Measured:
+        """One run of the pipeline, from nothing to the end of the stream, with further options."""
         out = self.folder / "out"
         for each in (out, self.folder / "out.state"):
             shutil.rmtree(each, ignore_errors=True)
-        command = [sys.executable, "-m", "tidegate", "run", self.workload.pipeline, "--drain"]
+        command = [sys.executable, "-m", "tidegate", "run", self.workload.pipeline, "--drain", *options]
         return measure([*command, "--input", str(self.input), "--output", str(out)], self.folder)
 
     def duckdb(self) -> Measured:

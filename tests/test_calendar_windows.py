@@ -163,3 +163,13 @@ def test_a_zone_may_be_a_zoneinfo_and_a_unit_is_a_word() -> None:
     assert tg.CalendarWindows("day", tz=ZoneInfo("Asia/Tokyo")) == tg.CalendarWindows("day", "Asia/Tokyo")
     with pytest.raises(PipelineError, match=r"the unit \['day'\] is unknown"):
         tg.CalendarWindows(["day"])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("closed", [[True, False, True, True], [True, False, False, True], [True] * 4])
+def test_the_end_may_be_asked_of_some_rows_alone(closed: list[bool]) -> None:
+    """Found by the simulation, seed 930001: a part of the windows was closed, and Polars gave other nulls."""
+    windows = tg.CalendarWindows("week", "UTC")
+    rows = pl.DataFrame({"start": [1_749_427_200_000_000] * 4, "closed": closed})
+    ends = windows.end(pl.col("start").set_sorted())
+    found = rows.select(pl.when(~pl.col("closed")).then(pl.when(ends > 0).then(ends)).alias("end"))
+    assert found["end"].to_list() == [None if each else 1_750_032_000_000_000 for each in closed]

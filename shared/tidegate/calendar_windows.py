@@ -166,10 +166,10 @@ class CalendarWindows:
 
 
 def _by_value(values: pl.Series, function: Callable[[pl.Series], pl.Series]) -> pl.Series:
-    """A function of single values, called once for each that there is."""
-    known = pl.DataFrame({"value": values.unique()})
+    """A function of single values, called once for each that there is; of null it is null."""
+    # Polars 2.1 puts nulls where a condition around this is not true, and says of such a series that it is
+    # sorted as it was before: then it finds several nulls that are unique.
+    known = pl.DataFrame({"value": values.drop_nulls().unique()})
     known = known.with_columns(function(known.get_column("value")).alias("result"))
-    found = pl.DataFrame({"value": values}).join(
-        known, on="value", how="left", nulls_equal=True, maintain_order="left"
-    )
+    found = pl.DataFrame({"value": values}).join(known, on="value", how="left", maintain_order="left")
     return found.get_column("result").alias(values.name)

@@ -1,6 +1,7 @@
 """A file is read in batches: their size changes no outcome, and what a file comes to counts whole or not."""
 
 import gzip
+import io
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -55,17 +56,17 @@ class Longest(tg.CombineFn):
         return accumulator
 
 
-def events() -> tg.Stream:
+def events(read: Any = tg.read_json) -> tg.Stream:
     return (
-        tg.read_json("events", schema=SCHEMA, event_time="at", watermark=tg.BoundedDelay("0s"))
+        read("events", schema=SCHEMA, event_time="at", watermark=tg.BoundedDelay("0s"))
         .with_columns(rest=60 // pl.col("v").cast(pl.String).str.replace("13", "x").cast(pl.Int64))
         .flat_map(lambda row: [row] * (row["v"] % 3 if row["v"] != 7 else row["none"]))
     )
 
 
-def plan(window_fn: WindowFn) -> Plan:
+def plan(window_fn: WindowFn, read: Any = tg.read_json) -> Plan:
     panes = (
-        events()
+        events(read)
         .window(window_fn, late_to="late")
         .group_by("k")
         .agg(
@@ -83,6 +84,11 @@ def plan(window_fn: WindowFn) -> Plan:
 
 PLANS = {name: plan(window_fn) for name, window_fn in WINDOWS.items()} | {
     "rows": compile_plan(tg.Pipeline("p", events().write_json("out")))
+}
+
+PARQUET_PLANS = {
+    "fixed": plan(WINDOWS["fixed"], tg.read_parquet),
+    "rows": compile_plan(tg.Pipeline("p", events(tg.read_parquet).write_json("out"))),
 }
 
 ROWS = st.one_of(
@@ -244,6 +250,46 @@ def test_where_files_are_cut_up_changes_nothing(name: str, data: list[bytes], ta
     assert cut_up(PLANS[name], files, limits) == cut_up(PLANS[name], files, None)
 
 
+VALUES = st.tuples(
+    st.sampled_from(["a", "b", None]), st.none() | st.integers(0, 15), st.none() | st.integers(0, 40)
+)
+TABLES = st.tuples(st.lists(VALUES, max_size=40), st.integers(1, 20))
+
+
+def table(rows: Sequence[tuple[str | None, int | None, int | None]], group: int) -> bytes:
+    """A Parquet file with so many rows in a row group."""
+    file = io.BytesIO()
+    frame = pl.DataFrame(rows, schema={"k": pl.String, "v": pl.Int64, "at": pl.Int64}, orient="row")
+    times = (pl.col("at") * SECOND).cast(pl.Datetime("us"))
+    frame.with_columns(times, other=pl.lit("x" * 30)).write_parquet(file, row_group_size=group)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("name", ["fixed", "rows"])
+@settings(max_examples=10, deadline=None)
+@given(st.lists(TABLES, min_size=1, max_size=3), st.integers(2, 40), st.integers(1, 2_000))
+def test_where_parquet_files_are_cut_up_changes_nothing(
+    name: str, tables: list[Any], tasks: int, part: int
+) -> None:
+    files = {f"events/{number}.parquet": table(*each) for number, each in enumerate(tables)}
+    limits = Limits(small=0, tasks=tasks, task_bytes=1, split_bytes=part)
+    assert cut_up(PARQUET_PLANS[name], files, limits) == cut_up(PARQUET_PLANS[name], files, None)
+
+
+def test_of_a_parquet_file_of_which_a_row_group_is_damaged_the_other_parts_count() -> None:
+    data = bytearray(table([("a", 1, second) for second in range(40)], 10))
+    quarter = len(data) // 4
+    # The second row group begins in the second part, with its column `k`.
+    place = data.index(b"\x28\xb5\x2f\xfd", quarter)
+    data[place : place + 4] = b"nozs"
+    found = cut_up(PARQUET_PLANS["rows"], {"events/a.parquet": bytes(data)}, CUT)
+    [letter] = found["dead"]
+    assert letter["reason"].startswith(f"of what begins in bytes {quarter} to ")
+    assert ": damaged Parquet: " in letter["reason"]
+    assert found["totals"]["dead_letters"] == 1
+    assert 20 <= found["totals"]["elements"] <= 30
+
+
 CUT = Limits(small=0, tasks=4, task_bytes=1, split_bytes=1)
 
 
@@ -283,7 +329,7 @@ def test_a_file_of_which_a_part_is_gone_counts_once_and_each_part_is_named(
     assert (records, dead, len(letters)) == (1, 1, 4)
     half = len(LINES) // 2
     assert (some, one, len(others)) == (LINES[: half - 1].count(b"\n") + 1 + 1, 1, 2)
-    assert str(others[0]["reason"]).startswith(f"of its lines that begin in bytes {half} to ")
+    assert str(others[0]["reason"]).startswith(f"of what begins in bytes {half} to ")
 
 
 def test_of_a_file_whose_end_is_damaged_nothing_counts(monkeypatch: pytest.MonkeyPatch) -> None:

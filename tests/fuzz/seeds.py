@@ -81,7 +81,7 @@ def _parquet() -> list[bytes]:
     found = []
     for compression in ("uncompressed", "snappy", "zstd"):
         file = io.BytesIO()
-        _FRAME.write_parquet(file, compression=compression, statistics=False)
+        _FRAME.write_parquet(file, compression=compression, statistics=False, row_group_size=2)
         found.append(file.getvalue())
     return found
 

@@ -17,7 +17,7 @@ from polars.testing import assert_frame_equal
 
 from tests.fuzz import keys, seeds
 from tests.fuzz.seeds import SCHEMA, STATE
-from tests.sources.whole import read_records
+from tests.sources.whole import read_records, together
 from tidegate.engine.codec import decode_piece, decode_state
 from tidegate.epochs import documents, record, result
 from tidegate.epochs.manifest import Manifest
@@ -26,10 +26,12 @@ from tidegate.epochs.result import TaskResult
 from tidegate.errors import CorruptObject
 from tidegate.limits import DEAD_LETTER_REASON
 from tidegate.sources import json_lines
+from tidegate.sources.columnar import read_parquet
 from tidegate.sources.fields import FieldReader
 from tidegate.sources.formats import Format
 from tidegate.sources.marks import read_mark
-from tidegate.sources.records import DEAD_LETTER_TEXT_BYTES, LINE, WHOLE_FILE, Records
+from tidegate.sources.records import DEAD_LETTER_TEXT_BYTES, LINE, WHOLE_FILE, Records, UnreadableFile
+from tidegate.sources.stored import Stored, in_memory
 from tidegate.timestamps import MAX, MIN
 from tidegate.watermarks import Marks
 
@@ -73,6 +75,8 @@ def read_file(format: Format, suffix: str, data: bytes) -> None:
     """No file makes a reader raise, and its numbers add up."""
     records = read_records(f"in/file.{format}{suffix}", data, format, SCHEMA, max_bytes=CONTENT)
     check_records(records)
+    if format == "parquet" and not suffix:
+        _compare_with_row_groups(data, records)
     if suffix or _is_whole_file(records):
         return
     if format == "json":
@@ -99,6 +103,19 @@ def _compare_with_slow_json(data: bytes, records: Records) -> None:
 def _compare_with_slow_csv(data: bytes, records: Records) -> None:
     with patch.object(FieldReader, "_fast", lambda *_: None):
         _compare(records, read_records("in/file.csv", data, "csv", SCHEMA, max_bytes=CONTENT))
+
+
+def _compare_with_row_groups(data: bytes, records: Records) -> None:
+    """Its row groups are read one after the other as all at once, if the file can be read both ways."""
+    stored = Stored(len(data), in_memory(data).get)
+    try:
+        found = together(SCHEMA, read_parquet(stored, SCHEMA, CONTENT, 1))
+    except UnreadableFile as error:
+        assert str(error)
+        return
+    check_records(found)
+    if not _is_whole_file(records):
+        _compare(found, records)
 
 
 def _compare(found: Records, expected: Records) -> None:

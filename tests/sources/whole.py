@@ -17,6 +17,7 @@ from tidegate.sources.records import (
     empty_frame,
     shortened,
 )
+from tidegate.sources.stored import in_memory
 
 LARGE = 1 << 32
 
@@ -30,7 +31,7 @@ def read_json_lines(data: bytes, schema: Mapping[str, pl.DataType]) -> Records:
 
 
 def read_parquet(data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int) -> Records:
-    return together(schema, columnar.read_parquet(data, schema, max_bytes))
+    return together(schema, columnar.read_parquet(in_memory(data), schema, max_bytes))
 
 
 def read_csv(data: bytes, schema: Mapping[str, pl.DataType], null_values: Sequence[str] = ()) -> Records:

@@ -65,6 +65,11 @@ def accumulators(grouping: Grouping) -> Iterator[Accumulator]:
         yield Accumulator(LIVE, pl.Int64(), number, pl.col(LIVE).sum(), pl.lit(0, dtype=pl.Int64))
 
 
+def identities(grouping: Grouping) -> dict[str, pl.Expr]:
+    """What the accumulators of no element hold, by name."""
+    return {each.name: each.identity.cast(each.dtype) for each in accumulators(grouping)}
+
+
 def is_empty(grouping: Grouping) -> pl.Expr:
     """Whether all elements of a window were taken back, so that nothing is left to say of it but that."""
     if grouping.sign is None or not retracts(grouping):
@@ -80,6 +85,14 @@ def retracts(grouping: Grouping) -> bool:
 def keeps_time(grouping: Grouping) -> bool:
     """Whether panes have the event time of an element, so that windows keep it."""
     return grouping.windowing.timestamp is not Timestamp.END_OF_WINDOW
+
+
+def no_content(grouping: Grouping) -> dict[str, pl.Expr]:
+    """What windows of no element hold, by column."""
+    content = identities(grouping)
+    if keeps_time(grouping):
+        content[PANE_TIME] = pl.lit(None, dtype=pl.Int64)
+    return content
 
 
 def pane_time(grouping: Grouping, times: pl.Expr) -> pl.Expr:

@@ -1,14 +1,15 @@
-"""A slice of an input object: all of it, or the lines that begin in a range of its bytes.
+"""A slice of an input object: all of it, or the records that begin in a range of its bytes.
 
 A line belongs to the range in which its first byte lies, as in Hadoop's `LineRecordReader`: a task skips to
 the first line end from the byte before its range on, and reads past the range until its last line is whole.
 So ranges that cover an object cover its lines once, wherever they are cut, and no task asks another.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tidegate.sources.formats import is_text
+from tidegate.sources.stored import Range, Stored
 from tidegate.stores.ports import Objects
 
 _OPENING = 4
@@ -84,6 +85,17 @@ class SliceContent:
             ObjectNotFound: The object is not there any more as it was accepted.
         """
         return self._whole() if self._slice.is_whole else self._lines()
+
+    def stored(self) -> Stored:
+        """The same for formats that are read from their end: the bytes of any ranges of the object.
+
+        Their getting raises `ObjectNotFound` if the object is not there any more as it was accepted.
+        """
+        each = self._slice
+        return Stored(each.size, self._ranges, each.start, each.end)
+
+    def _ranges(self, ranges: Sequence[Range]) -> list[bytes]:
+        return list(self._objects.get_ranges(self._slice.key, list(ranges), self._slice.version))
 
     def _whole(self) -> Iterator[bytes]:
         each = self._slice

@@ -28,7 +28,7 @@ from tidegate.limits import (
     REJECTED_ONE_BY_ONE,
 )
 from tidegate.plan import Plan
-from tidegate.sources.formats import read_batches
+from tidegate.sources.formats import SPLIT_AT_LINES, read_batches
 from tidegate.sources.marks import PRODUCER, STATED, is_mark, producer_of, read_mark, read_metadata
 from tidegate.sources.records import LINE, WHOLE_FILE, Records, UnreadableFile, readable
 from tidegate.sources.source import EVENT_TIME, Source
@@ -166,13 +166,14 @@ def _file(
         null_values=source.null_values,
         batch_bytes=BATCH_BYTES,
         opens=each.opens,
+        stored=content.stored(),
     ):
         left = REJECTED_ONE_BY_ONE - len(file.dead)
         with finding(max(left, REJECTED_IN_LATER_BATCHES)):
             _batch(plan, branch, each.key, records, file, (watermark, now, behind))
     # By line, so that it makes no difference where batches begin.
     file.dead.entries.sort(key=lambda letter: letter["line"])
-    if not each.opens:
+    if not each.opens and source.kind in SPLIT_AT_LINES:
         file.dead.begin(content.first)
     return file
 
@@ -213,7 +214,7 @@ def _no_records(each: InputSlice, reason: str) -> _Found:
     """
     file = _Found(counters=Counter(records=int(each.is_whole)))
     end = each.size if each.end is None else each.end
-    part = "" if each.is_whole else f"of its lines that begin in bytes {each.start} to {end}: "
+    part = "" if each.is_whole else f"of what begins in bytes {each.start} to {end}: "
     file.dead.add(each.key, WHOLE_FILE, part + reason, "")
     return file
 

@@ -16,13 +16,11 @@ from tidegate.engine.columns import (
     ADDED,
     CLOSED,
     INDEX,
-    PANE_TIME,
     PENDING,
     SLICE,
     TRIGGER,
-    accumulators,
     is_empty,
-    keeps_time,
+    no_content,
 )
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.emission import LAST, Times, emit
@@ -210,7 +208,5 @@ def _after_firing(fired: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     given = (~is_empty(grouping)).cast(pl.Int64)
     updates = [pl.lit(0, dtype=pl.Int64).alias(PENDING), pl.col(INDEX) + given]
     if grouping.windowing.accumulation is DISCARDING:
-        updates += [each.identity.cast(each.dtype).alias(each.name) for each in accumulators(grouping)]
-        if keeps_time(grouping):
-            updates.append(pl.lit(None, dtype=pl.Int64).alias(PANE_TIME))
+        updates += [value.alias(name) for name, value in no_content(grouping).items()]
     return fired.with_columns(updates)

@@ -17,6 +17,7 @@ from tidegate.engine.columns import (
     SLICE,
     WINDOWS,
     accumulators,
+    identities,
     keeps_time,
     pane_time,
 )
@@ -190,17 +191,13 @@ def _delta(
     if keeps_time(grouping):
         timely = _window_fn(grouping).end(pl.col(START)) > watermark
         rolled = rolled.with_columns(pl.when(timely).then(PANE_TIME).alias(PANE_TIME))
-    delta = evaluated(rolled.with_columns(**_identities(grouping)))
+    delta = evaluated(rolled.with_columns(**identities(grouping)))
     if grouping.windowing.accumulation is not DISCARDING:
         return delta
     fired, _ = parted(windows, windows.get_column(INDEX) > 0)
     had_pane = matches(delta, fired, places(grouping)[1:])
     again, first = parted(delta, had_pane)
     return pl.concat([_merged(again, added, grouping)[delta.columns], first])
-
-
-def _identities(grouping: Grouping) -> dict[str, pl.Expr]:
-    return {each.name: each.identity.cast(each.dtype) for each in accumulators(grouping)}
 
 
 def _merged(windows: pl.DataFrame, slices: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
@@ -210,7 +207,7 @@ def _merged(windows: pl.DataFrame, slices: pl.DataFrame, grouping: Grouping) -> 
         return windows
     bare = windows[[name for name in windows.columns if name not in merges]]
     if all(_is_exact(slices.schema[name]) for name in merges):
-        return _rolled(bare, slices, merges, _identities(grouping), grouping)
+        return _rolled(bare, slices, merges, identities(grouping), grouping)
     return _from_runs(bare, slices, merges, grouping)
 
 

@@ -19,11 +19,9 @@ from tidegate.engine.columns import (
     CLOSED,
     INDEX,
     LIVE,
-    PANE_TIME,
     PANES,
     SLICE,
-    accumulators,
-    keeps_time,
+    no_content,
     retracts,
 )
 from tidegate.engine.frames import evaluated, parted
@@ -76,7 +74,8 @@ def join_epoch(
     parts = _parts(held, slices, live, grouping)
     moved = _moved(standing, parts, grouping)
     arrived = pl.concat([_content(live, parts, grouping), _taken_back(parts, grouping)])
-    joined = join_moved(pl.concat([moved, _unmoved(fresh_windows(arrived, grouping))]), grouping)
+    rows = fresh_windows(arrived, grouping).with_columns(pl.lit(True).alias(STAYS))
+    joined = join_moved(pl.concat([moved, rows]), grouping)
     return pl.concat([closed, joined.filter(~_is_forgotten(grouping))]), live
 
 
@@ -133,13 +132,10 @@ def _moved(windows: pl.DataFrame, parts: pl.DataFrame, grouping: Grouping) -> pl
         .unique(subset=own, keep="first", maintain_order=True)
     )
     stays = (pl.col(_IS[START]) == pl.col(START)) & (pl.col(_IS[END]) == pl.col(END))
-    nothing = {each.name: each.identity.cast(each.dtype) for each in accumulators(grouping)}
-    if keeps_time(grouping):
-        nothing[PANE_TIME] = pl.lit(None, dtype=pl.Int64)
     return evaluated(
         windows.lazy()
         .join(became, on=own, how="left", nulls_equal=True, maintain_order="left")
-        .with_columns(stays.fill_null(True).alias(STAYS), **nothing)
+        .with_columns(stays.fill_null(True).alias(STAYS), **no_content(grouping))
         .with_columns(pl.coalesce(name, at).alias(at) for at, name in _IS.items())
         .select(*windows.columns, STAYS)
     )
@@ -165,7 +161,6 @@ def _content(live: pl.DataFrame, parts: pl.DataFrame, grouping: Grouping) -> pl.
 def _taken_back(parts: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     """The elements that came for windows in which they leave nothing, as partials without content."""
     schema = partial_schema(grouping)
-    nothing = {each.name: each.identity.cast(each.dtype) for each in accumulators(grouping)}
     gone = pl.col(_IS[START]).is_null() & pl.col(_WAS[START]).is_not_null()
     own = places(grouping)
     rows = (
@@ -176,12 +171,7 @@ def _taken_back(parts: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
         .group_by(own, maintain_order=True)
         .agg(pl.col(ADDED).sum())
     )
-    missing = {name: pl.lit(None, dtype=dtype) for name, dtype in schema.items() if name not in (*own, ADDED)}
-    return evaluated(rows.with_columns(**(missing | nothing)).select(list(schema)))
-
-
-def _unmoved(windows: pl.DataFrame) -> pl.DataFrame:
-    return windows.with_columns(pl.lit(True).alias(STAYS))
+    return evaluated(rows.with_columns(**no_content(grouping)).select(list(schema)))
 
 
 def _is_forgotten(grouping: Grouping) -> pl.Expr:

@@ -56,14 +56,14 @@ class Draft:
         data, pieces = cut(partials, self.ranges)
         if not pieces:
             return "", ()
-        stored = self._put("shuffle.arrow", data)
-        return stored.key, tuple(replace(each, offset=stored.offset + each.offset) for each in pieces)
+        key, offset = self._put("shuffle.arrow", data)
+        return key, tuple(replace(each, offset=offset + each.offset) for each in pieces)
 
     def layers(self, number: int, frames: Sequence[LayerRows]) -> list[Layer]:
         """Layers of a stage's state, all of them in one object."""
         data, layers = encode_layers(frames, self.record.fingerprint)
-        stored = self._put("state.layers" if number == 1 else f"state-{number}.layers", data)
-        return [replace(each, key=stored.key, offset=stored.offset + each.offset) for each in layers]
+        key, offset = self._put("state.layers" if number == 1 else f"state-{number}.layers", data)
+        return [replace(each, key=key, offset=offset + each.offset) for each in layers]
 
     def outputs(
         self, rows: pl.DataFrame | None, dead: DeadLetters, late: Mapping[int, bytes]
@@ -78,10 +78,10 @@ class Draft:
         outputs: list[Published] = []
 
         def stage(what: str, data: bytes, name: str) -> None:
-            staged = self._put(what, data)
-            if staged.key != self.key:
-                self.staged[staged.key] = data
-            outputs.append(Published(name, staged))
+            key, offset = self._put(what, data)
+            if key != self.key:
+                self.staged[key] = data
+            outputs.append(Published(name, replace(ObjectRef.of(key, data), offset=offset)))
 
         epoch, number = self.record.epoch, self.task.number
         if rows is not None and rows.height:
@@ -114,13 +114,17 @@ class Draft:
         """The result's key."""
         return result_key(self.plan.name, self.task)
 
-    def _put(self, what: str, data: bytes) -> ObjectRef:
-        """Attaches what there is room for, and stores the rest in an object of its own."""
+    def _put(self, what: str, data: bytes) -> tuple[str, int]:
+        """Attaches what there is room for, and stores the rest in an object of its own.
+
+        Returns:
+            The object's key, and where the data begins in it.
+        """
         offset = len(self._attached)
         if offset + len(data) <= self.room:
             self._attached += data
-            return replace(ObjectRef.of(self.key, data), offset=offset)
+            return self.key, offset
         task = self.task
         key = paths.data(self.plan.name, task.epoch, task.stage, task.number, self.attempt, what)
         self.state.put(key, data)
-        return ObjectRef.of(key, data)
+        return key, 0

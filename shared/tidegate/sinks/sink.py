@@ -46,15 +46,13 @@ class Sink:
     def encode(self, rows: pl.DataFrame) -> bytes:
         """The rows as a file, without hidden columns; the same rows always give the same bytes."""
         rows = rows.drop(hidden(rows.columns))
+        buffer = BytesIO()
         if self.kind == "parquet":
-            buffer = BytesIO()
             rows.write_parquet(buffer, compression="zstd", statistics=True)
-            return buffer.getvalue()
-        return (
-            rows.with_columns(_iso(name, dtype) for name, dtype in rows.schema.items())
-            .write_ndjson()
-            .encode()
-        )
+        else:
+            # Into the buffer, for a string of it would be a copy, and its bytes one more.
+            rows.with_columns(_iso(name, dtype) for name, dtype in rows.schema.items()).write_ndjson(buffer)
+        return buffer.getvalue()
 
     def describe(self) -> str:
         """One line for people; where rows go does not change what state means."""

@@ -7,6 +7,7 @@ are not finite and datetimes outside the years 1 to 9999 make their row a dead l
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from io import BytesIO
@@ -16,7 +17,8 @@ from polars import selectors
 
 from tidegate.limits import BATCH_BYTES, INFLATED_FREELY, ZSTD_RATIO
 from tidegate.sources import iso8601
-from tidegate.sources.parquet_pages import VALUE_BYTES, page_sizes, row_groups
+from tidegate.sources.compression import misnamed
+from tidegate.sources.parquet_pages import VALUE_BYTES, page_sizes
 from tidegate.sources.records import (
     DEAD_LETTER_TEXT_BYTES,
     LINE,
@@ -26,59 +28,111 @@ from tidegate.sources.records import (
     check_dead_letters,
     readable,
 )
+from tidegate.sources.row_groups import ParquetFile, RowGroup
+from tidegate.sources.stored import Stored
 from tidegate.sources.values import FLOATS, INTEGERS
+
+_OPENING = 4
+"""Bytes of a file that say whether it is compressed."""
 
 _FAILURES = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, OverflowError)
 
 
 def read_parquet(
-    data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int, batch_bytes: int = BATCH_BYTES
+    stored: Stored, schema: Mapping[str, pl.DataType], max_bytes: int, batch_bytes: int = BATCH_BYTES
 ) -> Iterator[Records]:
-    """The records of a Parquet file, in batches of whole row groups.
+    """The records of a Parquet file, or of the row groups that begin in a range of it.
+
+    They come in batches of whole row groups, and of those only the columns of the schema are got.
 
     Raises:
         UnreadableFile: It is damaged, lacks a column, has one of a type that does not fit, or has more rows
             than fit into `max_bytes`, more than a file of its size can have, or too many of a batch that
             cannot be read.
     """
-    _check_pages(data, max_bytes)
-    rows = _check(data, schema, max_bytes)
-    texts = 0
-    for first, count in _spans(data, rows, batch_bytes):
+    try:
+        file = ParquetFile(stored, batch_bytes)
+    except ValueError as error:
+        if not stored.opens:
+            # Whoever reads the file's beginning says so.
+            return
+        (start,) = stored.get([(0, _OPENING)])
+        raise UnreadableFile(misnamed(start) or f"damaged Parquet: {error}") from None
+    names = {name.encode() for name in schema}
+    mine = [group for group in file.groups if stored.has(group.place)]
+    sizes = _Sizes(stored.size if stored.is_whole else sum(group.stored for group in mine), max_bytes)
+    for groups in _batches(mine, batch_bytes, empty=stored.opens and not file.groups):
+        data = file.excerpt(groups, names)
+        for page in _pages(data):
+            sizes.add("pages", page)
+        rows = _check(data, schema)
+        if rows != sum(group.rows for group in groups):
+            raise UnreadableFile("damaged Parquet: its row groups have other rows than it says")
+        sizes.add("values", rows * len(schema) * VALUE_BYTES)
         try:
-            stored = _read(data, list(schema), first, count, rows)
+            found = pl.read_parquet(BytesIO(data), columns=list(schema), hive_partitioning=False)
         except _FAILURES as error:
             raise UnreadableFile(f"damaged Parquet: {_first_line(error)}") from None
         # A text of a page's dictionary may stand in any number of rows.
-        texts += sum(map(_texts_size, stored))
-        _check_size(data, texts, max_bytes)
-        yield _records(stored, first, schema, partial(_row_texts, data, rows))
+        sizes.add("texts", sum(map(_texts_size, found)))
+        del data
+        first = groups[0].first if groups else 0
+        yield _records(found, first, schema, partial(_row_texts, file, groups, first, sizes))
 
 
-def _spans(data: bytes, rows: int, batch_bytes: int) -> Iterator[tuple[int, int]]:
-    """The first row of each batch and its number of rows."""
+class _Sizes:
+    """What a file, or a part of it, takes in memory, held to the limits.
+
+    Args:
+        stored: Its bytes as they are stored.
+        max_bytes: What it may take at most.
+    """
+
+    def __init__(self, stored: int, max_bytes: int) -> None:
+        self._stored = stored
+        self._max_bytes = max_bytes
+        self._found: Counter[str] = Counter()
+
+    def add(self, kind: str, size: int) -> None:
+        """Counts so many bytes more of pages, of values, or of texts.
+
+        Raises:
+            UnreadableFile: That is too much for any file, or for this one.
+        """
+        self._found[kind] += size
+        if self._found[kind] > self._max_bytes:
+            raise UnreadableFile(f"the file has more than {self._max_bytes:,} bytes of content")
+        if self._found[kind] > self.most:
+            raise UnreadableFile(
+                f"a compression bomb: its {self._stored:,} bytes give more than {ZSTD_RATIO:,} times as "
+                "many; write the rows into several files"
+            )
+
+    @property
+    def most(self) -> int:
+        """What so many bytes may give."""
+        return max(INFLATED_FREELY, ZSTD_RATIO * self._stored)
+
+
+def _batches(groups: Sequence[RowGroup], batch_bytes: int, *, empty: bool) -> Iterator[list[RowGroup]]:
+    """Row groups that are read at once; one batch of none, if there is to be an empty one."""
+    batch: list[RowGroup] = []
+    size = 0
+    for each in groups:
+        if batch and size + each.size > batch_bytes:
+            yield batch
+            batch, size = [], 0
+        batch.append(each)
+        size += each.size
+    if batch or empty:
+        yield batch
+
+
+def _pages(data: bytes) -> Iterator[int]:
     try:
-        groups = row_groups(data)
+        yield from page_sizes(data)
     except ValueError as error:
         raise UnreadableFile(f"damaged Parquet: {error}") from None
-    if sum(count for count, _ in groups) != rows or any(count < 0 for count, _ in groups):
-        # Whatever the footer means by that: Polars reads such a file as it always did.
-        groups = [(rows, 0)]
-    first = count = size = 0
-    for more, taking in groups:
-        if count and size + taking > batch_bytes:
-            yield first, count
-            first, count, size = first + count, 0, 0
-        count, size = count + more, size + taking
-    yield first, count
-
-
-def _read(data: bytes, columns: list[str] | None, first: int, count: int, rows: int) -> pl.DataFrame:
-    """Some rows of the file, and of them these columns."""
-    if count == rows:
-        return pl.read_parquet(BytesIO(data), columns=columns, hive_partitioning=False)
-    lazy = pl.scan_parquet(BytesIO(data), hive_partitioning=False)
-    return (lazy if columns is None else lazy.select(columns)).slice(first, count).collect()
 
 
 def _records(
@@ -107,32 +161,7 @@ def _records(
     return Records(frame.filter(~pl.col(LINE).is_in(lines)), dead, texts)
 
 
-def _check_pages(data: bytes, max_bytes: int) -> None:
-    size = 0
-    pages = page_sizes(data)
-    while True:
-        try:
-            page = next(pages, None)
-        except ValueError as error:
-            raise UnreadableFile(f"damaged Parquet: {error}") from None
-        if page is None:
-            return
-        size += page
-        _check_size(data, size, max_bytes)
-
-
-def _check_size(data: bytes, size: int, max_bytes: int) -> None:
-    """Refuses what takes so many bytes in memory, if that is too many for any file or for this one."""
-    if size > max_bytes:
-        raise UnreadableFile(f"the file has more than {max_bytes:,} bytes of content")
-    if size > max(INFLATED_FREELY, ZSTD_RATIO * len(data)):
-        raise UnreadableFile(
-            f"a compression bomb: its {len(data):,} bytes give more than {ZSTD_RATIO:,} times as many; "
-            "write the rows into several files"
-        )
-
-
-def _check(data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int) -> int:
+def _check(data: bytes, schema: Mapping[str, pl.DataType]) -> int:
     """The number of rows, if the columns are there and fit."""
     try:
         found = pl.read_parquet_schema(BytesIO(data))
@@ -144,7 +173,6 @@ def _check(data: bytes, schema: Mapping[str, pl.DataType], max_bytes: int) -> in
             raise UnreadableFile(f"there is no column {name}; the file has {', '.join(found)}")
         if not _lossless(found[name], dtype):
             raise UnreadableFile(f"{name}: the file has {found[name]}, which is not always a {dtype}")
-    _check_size(data, rows * len(schema) * VALUE_BYTES, max_bytes)
     return int(rows)
 
 
@@ -200,11 +228,18 @@ def _moments(column: pl.Series, unit: str) -> pl.Series:
     return moments.set(~fitting, None) * factor
 
 
-def _row_texts(data: bytes, height: int, lines: Sequence[int]) -> list[str]:
-    first = min(lines)
+def _row_texts(
+    file: ParquetFile, groups: Sequence[RowGroup], first: int, sizes: _Sizes, lines: Sequence[int]
+) -> list[str]:
+    """Rows of these row groups with all of their columns; empty ones where they cannot be had."""
+    low = min(lines) - 1
     try:
-        rows = _read(data, None, first - 1, max(lines) - first + 1, height)
-        rows = rows[[line - first for line in lines]]
+        data = file.excerpt(groups, None)
+        if sum(page_sizes(data)) > sizes.most:
+            return [""] * len(lines)
+        lazy = pl.scan_parquet(BytesIO(data), hive_partitioning=False)
+        rows = lazy.slice(low - first, max(lines) - low).collect()
+        rows = rows[[line - 1 - low for line in lines]]
         # Cut here, as one long text of a page's dictionary may stand in all of these rows.
         longest = min(DEAD_LETTER_TEXT_BYTES, INFLATED_FREELY // (len(lines) * rows.width) + 20)
         rows = rows.with_columns((selectors.categorical() | selectors.enum()).cast(pl.String)).with_columns(

@@ -45,12 +45,24 @@ def inflated(name: str, parts: Iterable[bytes], max_bytes: int) -> Iterator[byte
         if not start.startswith((ZSTD, *_ZSTD_SKIPPABLE)):
             raise UnreadableFile("the name says Zstandard, the first bytes do not")
         return _unzstd(stored, _Limits(max_bytes, ZSTD_RATIO))
+    if reason := misnamed(start):
+        raise UnreadableFile(reason)
+    return _plain(stored, _Limits(max_bytes, 1))
+
+
+def is_packed(name: str) -> bool:
+    """Whether a file's name says that it is compressed."""
+    return name.lower().endswith((".gz", ".zst"))
+
+
+def misnamed(start: bytes) -> str | None:
+    """Why a file with these first bytes, whose name says that it is not compressed, cannot be read, if so."""
     # Neither can begin a file of text or Parquet, so this is a wrong name and not a coincidence.
     if start.startswith(GZIP):
-        raise UnreadableFile("the file is gzip: its name must end with .gz")
+        return "the file is gzip: its name must end with .gz"
     if start.startswith(ZSTD):
-        raise UnreadableFile("the file is Zstandard: its name must end with .zst")
-    return _plain(stored, _Limits(max_bytes, 1))
+        return "the file is Zstandard: its name must end with .zst"
+    return None
 
 
 def looks_compressed(data: bytes) -> bool:

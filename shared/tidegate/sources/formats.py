@@ -7,23 +7,26 @@ import polars as pl
 
 from tidegate.limits import BATCH_BYTES, INPUT_OBJECT_BYTES
 from tidegate.sources.columnar import read_parquet
-from tidegate.sources.compression import GZIP, ZSTD, inflated
+from tidegate.sources.compression import GZIP, ZSTD, inflated, is_packed
 from tidegate.sources.content import Content
 from tidegate.sources.delimited import read_csv
 from tidegate.sources.json_lines import read_json_lines
 from tidegate.sources.records import Records, UnreadableFile, check_dead_letters
+from tidegate.sources.stored import Stored, in_memory
 from tidegate.sources.values import check_schema
 
-__all__ = ["SPLIT_AT_LINES", "Format", "check_schema", "is_text", "read_batches"]
+__all__ = ["SPLIT", "SPLIT_AT_LINES", "Format", "check_schema", "is_text", "read_batches"]
 
 Format = Literal["json", "csv", "parquet"]
 
 SPLIT_AT_LINES: frozenset[Format] = frozenset(("json",))
-"""The formats of which several tasks can read a file, if it is not compressed: any line end ends a record.
+"""The formats of which several tasks can read the lines, if a file is not compressed: each is a record.
 
-In CSV it may stand in quotes, and whether it does depends on all that comes before it. Parquet would be cut
-at its row groups, but what it may inflate to is known from the pages of all of them.
+In CSV a line end may stand in quotes, and whether it does depends on all that comes before it.
 """
+
+SPLIT: frozenset[Format] = SPLIT_AT_LINES | {"parquet"}
+"""The formats of which several tasks can read a file; Parquet is cut at its row groups."""
 
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff", b"\0\0\xfe\xff")
 """Byte order marks that no UTF-8 begins with."""
@@ -44,6 +47,7 @@ def read_batches(
     max_bytes: int = INPUT_OBJECT_BYTES,
     batch_bytes: int = BATCH_BYTES,
     opens: bool = True,
+    stored: Stored | None = None,
 ) -> Iterator[Records]:
     r"""The records of one file, batch by batch in their order; where it is cut changes no record.
 
@@ -57,6 +61,8 @@ def read_batches(
         batch_bytes: The content of a batch at most; one record, or one row group of Parquet, may be more.
         opens: Whether the parts begin where the file does, and not with a line in the middle of one whose
             format is in `SPLIT_AT_LINES`; lines are counted from there.
+        stored: The same file, for formats that are read from their end, as Parquet is; the parts are read
+            where it is not given, and where the file is compressed.
 
     Raises:
         UnreadableFile: It cannot be read, which may show at its very end: then none of these records counts,
@@ -72,7 +78,9 @@ def read_batches(
     """
     bad = 0
     if format == "parquet":
-        batches = _row_groups(inflated(name, parts, max_bytes), schema, max_bytes, batch_bytes)
+        if stored is None or is_packed(name):
+            stored = in_memory(b"".join(inflated(name, parts, max_bytes)))
+        batches = read_parquet(stored, schema, max_bytes, batch_bytes)
     elif opens:
         content = Content(inflated(name, parts, max_bytes), batch_bytes)
         if content.start(4).startswith(_UTF_16):
@@ -84,14 +92,6 @@ def read_batches(
         bad += len(records.dead)
         check_dead_letters(bad)
         yield records
-
-
-def _row_groups(
-    chunks: Iterable[bytes], schema: Mapping[str, pl.DataType], max_bytes: int, batch_bytes: int
-) -> Iterator[Records]:
-    whole = list(chunks)
-    data = whole[0] if len(whole) == 1 else b"".join(whole)
-    return read_parquet(data, schema, max_bytes, batch_bytes)
 
 
 def _lines(

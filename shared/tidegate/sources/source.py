@@ -10,7 +10,7 @@ from tidegate.errors import PipelineError
 from tidegate.expressions import check_expression, describe_expression
 from tidegate.frontier import WatermarkRule
 from tidegate.outline import DEAD_LETTERS, SourceOutline
-from tidegate.sources.formats import SPLIT_AT_LINES, Format
+from tidegate.sources.formats import SPLIT, Format
 from tidegate.watermarks import WatermarkPolicy
 
 EVENT_TIME = "__event_time"
@@ -66,7 +66,7 @@ class Source:
 
     def outline(self) -> SourceOutline:
         """What the coordinator has to know of it."""
-        return SourceOutline(self.kind, self.prefix, self.rule(), splits=self.kind in SPLIT_AT_LINES)
+        return SourceOutline(self.kind, self.prefix, self.rule(), splits=self.kind in SPLIT)
 
     def event_time_microseconds(self) -> pl.Expr:
         """The event time as Int64 microseconds since 1970 in UTC, null where it is missing."""
