@@ -32,7 +32,7 @@ def test_the_engine_groups_panes_again_as_the_naive_implementation_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("POLARS_MAX_THREADS", "1")
-    shares = [Share(each, groupings=2, examples=EXAMPLES // 40) for each in range(2)]
+    shares = [Share(each, groupings=2, examples=EXAMPLES // 50) for each in range(2)]
     found = [each for each in differences(shares) if each]
     assert not found, found[0]
 

@@ -88,7 +88,7 @@ def left(panes: Sequence[Row]) -> Counter[tuple[Any, ...]]:
     files=st.lists(st.lists(rows, max_size=6), min_size=1, max_size=6),
     limits=st.sampled_from((1, 2, 3, None)),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_inserts_less_retractions_are_the_batch_answer(
     trigger: str, files: list[list[Row]], limits: int | None
 ) -> None:
@@ -99,7 +99,7 @@ def test_inserts_less_retractions_are_the_batch_answer(
 
 
 @given(files=st.lists(st.lists(rows, min_size=1, max_size=6), min_size=1, max_size=5))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_how_an_epoch_is_cut_changes_nothing(files: list[list[Row]]) -> None:
     trigger = TRIGGERS["early and late"]
     whole, cut = (World(teams(trigger), limits, now=NOON) for limits in (ONE_CALL, many_tasks(3)))
