@@ -142,7 +142,7 @@ def flipped(data: bytes, place: int) -> bytes:
 
 def sampled(places: Sequence[int]) -> list[int]:
     """The first and the last of them, where formats have their marks, and some of those between."""
-    return sorted({*places[:4], *places[-4:], *places[4 :: max(1, len(places) // 12)]})
+    return sorted({*places[:4], *places[-4:], *places[4 :: max(1, len(places) // 6)]})
 
 
 @pytest.mark.parametrize(("layout", "number"), CASES)
@@ -184,7 +184,7 @@ def test_the_whole_object_of_another_epoch_task_or_pipeline_is_found(layout: str
             and kind_of(other).split(".")[1] == kind_of(key).split(".")[1]
             and (len(data) <= places[-1] or read(data) != read(stored[key]))
         ]
-        for data in others[:: max(1, len(others) // 8)]:
+        for data in others[:: max(1, len(others) // 4)]:
             refused(step, key, data)
             tried += 1
     assert tried
