@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tidegate.sources.formats import is_text
-from tidegate.sources.stored import Range, Stored
+from tidegate.sources.stored import Range, Reach, Stored
 from tidegate.stores.ports import Objects
 
 _OPENING = 4
@@ -20,7 +20,7 @@ _BEHIND = 64 * 1024
 
 
 @dataclass(frozen=True)
-class InputSlice:
+class InputSlice(Reach):
     """What a map task reads of an object.
 
     Attributes:
@@ -36,16 +36,6 @@ class InputSlice:
     size: int
     start: int = 0
     end: int | None = None
-
-    @property
-    def opens(self) -> bool:
-        """Whether it has the beginning of the object."""
-        return self.start == 0
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it is all of the object."""
-        return self.opens and self.end is None
 
 
 class SliceContent:
@@ -95,7 +85,7 @@ class SliceContent:
         return Stored(each.size, self._ranges, each.start, each.end)
 
     def _ranges(self, ranges: Sequence[Range]) -> list[bytes]:
-        return list(self._objects.get_ranges(self._slice.key, list(ranges), self._slice.version))
+        return self._objects.get_ranges(self._slice.key, ranges, self._slice.version)
 
     def _whole(self) -> Iterator[bytes]:
         each = self._slice

@@ -50,11 +50,6 @@ def inflated(name: str, parts: Iterable[bytes], max_bytes: int) -> Iterator[byte
     return _plain(stored, _Limits(max_bytes, 1))
 
 
-def is_packed(name: str) -> bool:
-    """Whether a file's name says that it is compressed."""
-    return name.lower().endswith((".gz", ".zst"))
-
-
 def misnamed(start: bytes) -> str | None:
     """Why a file with these first bytes, whose name says that it is not compressed, cannot be read, if so."""
     # Neither can begin a file of text or Parquet, so this is a wrong name and not a coincidence.

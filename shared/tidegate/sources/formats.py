@@ -6,8 +6,9 @@ from typing import Literal
 import polars as pl
 
 from tidegate.limits import BATCH_BYTES, INPUT_OBJECT_BYTES
+from tidegate.outline import COMPRESSED
 from tidegate.sources.columnar import read_parquet
-from tidegate.sources.compression import GZIP, ZSTD, inflated, is_packed
+from tidegate.sources.compression import GZIP, ZSTD, inflated
 from tidegate.sources.content import Content
 from tidegate.sources.delimited import read_csv
 from tidegate.sources.json_lines import read_json_lines
@@ -78,7 +79,7 @@ def read_batches(
     """
     bad = 0
     if format == "parquet":
-        if stored is None or is_packed(name):
+        if stored is None or name.lower().endswith(COMPRESSED):
             stored = in_memory(b"".join(inflated(name, parts, max_bytes)))
         batches = read_parquet(stored, schema, max_bytes, batch_bytes)
     elif opens:

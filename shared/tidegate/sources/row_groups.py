@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tidegate.sources.parquet_pages import MAGIC, UNFIT
 from tidegate.sources.stored import Stored, in_memory
-from tidegate.sources.thrift import Raw, Thrift, number, structs, written
+from tidegate.sources.thrift import Raw, Thrift, integer, number, structs, written
 
 _TAIL = 64 * 1024
 """Bytes of a file's end that are asked for at once: the footer, mostly."""
@@ -98,7 +98,6 @@ class ParquetFile:
             (data,) = stored.get([(0, stored.size)])
             stored = in_memory(data)
         self.stored = stored
-        self._head = b""
         try:
             self._footer = Thrift(self._footer_bytes(), 0).raw()
             self.groups = tuple(self._groups())
@@ -145,7 +144,7 @@ class ParquetFile:
         first = left = 0
         for fields in Thrift(self._footer[_GROUPS].data, 0).raw_list():
             columns = tuple(map(_column, Thrift(fields[_COLUMNS].data, 0).raw_list()))
-            rows, size = _number(fields[_GROUP_ROWS]), _number(fields[_BYTES])
+            rows, size = integer(fields[_GROUP_ROWS]), integer(fields[_BYTES])
             group = RowGroup(first, rows, size, columns, fields)
             for each in columns:
                 if each.length < 0 or not 0 <= each.place <= self.stored.size - each.length:
@@ -160,9 +159,9 @@ class ParquetFile:
 def _column(fields: dict[int, Raw]) -> Column:
     metadata = Thrift(fields[_METADATA].data, 0).raw()
     # As Polars has it: the dictionary's page comes first, if there is one.
-    place = _number(metadata.get(_DICTIONARY, metadata[_PAGES]))
+    place = integer(metadata.get(_DICTIONARY, metadata[_PAGES]))
     name = Thrift(metadata[_PATH].data, 0).raw_texts()[0]
-    return Column(name, place, _number(metadata[_STORED]), fields, metadata)
+    return Column(name, place, integer(metadata[_STORED]), fields, metadata)
 
 
 def _moved(group: RowGroup, places: dict[int, int]) -> bytes:
@@ -176,7 +175,7 @@ def _moved(group: RowGroup, places: dict[int, int]) -> bytes:
         by = place - each.place
         for key in (_PAGES, _DICTIONARY):
             if key in metadata:
-                metadata[key] = number(_number(metadata[key]) + by)
+                metadata[key] = number(integer(metadata[key]) + by)
         fields = {key: raw for key, raw in each.fields.items() if key == _FILE}
         columns.append(
             written(
@@ -189,10 +188,3 @@ def _moved(group: RowGroup, places: dict[int, int]) -> bytes:
         )
     kept = {key: raw for key, raw in group.fields.items() if key in (_BYTES, _GROUP_ROWS, _SORTED)}
     return written({**kept, _COLUMNS: structs(columns)})
-
-
-def _number(field: Raw) -> int:
-    value = Thrift(written({1: field}), 0).struct()[1]
-    if not isinstance(value, int):
-        raise ValueError("a field of its footer is no number")
-    return value

@@ -8,8 +8,25 @@ Range = tuple[int, int]
 """An offset and a length, in bytes."""
 
 
+class Reach:
+    """How much of a file is read: from a byte on, up to another one or to the file's end."""
+
+    start: int
+    end: int | None
+
+    @property
+    def opens(self) -> bool:
+        """Whether the file's beginning is part of what is read."""
+        return self.start == 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the file is."""
+        return self.opens and self.end is None
+
+
 @dataclass(frozen=True)
-class Stored:
+class Stored(Reach):
     """A file as it is stored, or what one task reads of it.
 
     Attributes:
@@ -25,16 +42,6 @@ class Stored:
     start: int = 0
     end: int | None = None
     data: bytes | None = None
-
-    @property
-    def opens(self) -> bool:
-        """Whether the file's beginning is part of what is read."""
-        return self.start == 0
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether all of the file is."""
-        return self.opens and self.end is None
 
     def has(self, place: int) -> bool:
         """Whether a byte of the file is part of what is read."""

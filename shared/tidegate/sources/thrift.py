@@ -62,7 +62,7 @@ class Thrift:
     def raw_list(self) -> list[dict[int, Raw]]:
         """A list of structs whose fields are left as they are written."""
         head = self._byte()
-        count = head >> 4 if head >> 4 < 15 else self._varint()
+        count = self._count(head)
         if count and head & 15 != _STRUCT:
             raise ValueError("its metadata has a list of an unknown kind")
         return [self.raw() for _ in range(count)]
@@ -71,11 +71,15 @@ class Thrift:
         """A list of texts or bytes."""
         head = self._byte()
         texts: list[bytes] = []
-        for _ in range(head >> 4 if head >> 4 < 15 else self._varint()):
+        for _ in range(self._count(head)):
             length = self._varint()
             texts.append(self._data[self.place : self.place + length])
             self._skip(length)
         return texts
+
+    def integer(self) -> int:
+        """A number of 16 to 64 bits."""
+        return self._zigzag()
 
     def _value(self, kind: int, depth: int) -> Any:
         if kind in _NUMBERS:
@@ -97,10 +101,14 @@ class Thrift:
 
     def _list(self, depth: int) -> list[Any]:
         head = self._byte()
-        count = head >> 4 if head >> 4 < 15 else self._varint()
+        count = self._count(head)
         if depth > _NESTING:
             raise ValueError("its metadata is nested too deeply")
         return [self._value(head & 15, depth + 1) for _ in range(count)]
+
+    def _count(self, head: int) -> int:
+        """The length of a list that begins with this byte."""
+        return head >> 4 if head >> 4 < 15 else self._varint()
 
     def _map(self, depth: int) -> None:
         count = self._varint()
@@ -158,6 +166,21 @@ def written(fields: Mapping[int, Raw]) -> bytes:
 def number(value: int) -> Raw:
     """An integer of 64 bits."""
     return Raw(NUMBER, _zigzag(value))
+
+
+def integer(field: Raw) -> int:
+    """The integer of a field.
+
+    Raises:
+        ValueError: It has something else.
+
+    Example:
+        >>> integer(number(-3))
+        -3
+    """
+    if field.kind not in _NUMBERS:
+        raise ValueError("a field of its metadata is no number")
+    return Thrift(field.data, 0).integer()
 
 
 def structs(values: list[bytes]) -> Raw:
