@@ -11,11 +11,12 @@ from pathlib import Path
 from types import FrameType
 
 import tidegate
+from tidegate.epochs.generation import named
 from tidegate.epochs.layout import Limits
 from tidegate.epochs.sweep import EPOCHS_KEPT
 from tidegate.errors import PipelineError, TidegateError, UsageError
 from tidegate.limits import MAX_BYTES_PER_EPOCH, MAX_FILES_PER_EPOCH
-from tidegate.plan import compile_plan
+from tidegate.plan import Plan, compile_plan
 from tidegate.runtime.buckets import bucket
 from tidegate.runtime.embedded import open_runner
 from tidegate.runtime.folders import Folders, state_of
@@ -82,7 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     again = commands.add_parser(
         "replay", help="build a pipeline's output and state anew from the input, and put them in place"
     )
-    _add_folders(again)
+    _add_folders(again, required=False)
+    again.add_argument(
+        "--stack", metavar="NAME", help="a deployment instead of folders: its functions do the replay"
+    )
     again.add_argument(
         "--drain",
         action="store_true",
@@ -126,7 +130,7 @@ def _add_figures(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _add_run(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     run = commands.add_parser("run", help="run a pipeline on this machine, on files of a folder")
-    _add_folders(run)
+    _add_folders(run, required=True)
     run.add_argument("--follow", action="store_true", help="watch the input folder until Ctrl-C")
     run.add_argument(
         "--drain",
@@ -172,14 +176,14 @@ def _add_stats(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     stats.set_defaults(command=_stats)
 
 
-def _add_folders(command: argparse.ArgumentParser) -> None:
+def _add_folders(command: argparse.ArgumentParser, *, required: bool) -> None:
     """What `run` and `replay` have in common."""
     command.add_argument("pipeline", metavar="PIPELINE", help=_PIPELINE)
     command.add_argument(
-        "--input", type=Path, required=True, metavar="DIR", help="the folder of the input files"
+        "--input", type=Path, required=required, metavar="DIR", help="the folder of the input files"
     )
     command.add_argument(
-        "--output", type=Path, required=True, metavar="DIR", help="the folder that panes go to"
+        "--output", type=Path, required=required, metavar="DIR", help="the folder that panes go to"
     )
     command.add_argument(
         "--state", type=Path, metavar="DIR", help="the folder of the state (default: OUTPUT.state)"
@@ -245,6 +249,10 @@ def _run(options: argparse.Namespace) -> int:
 
 def _replay(options: argparse.Namespace) -> int:
     plan = compile_plan(load_pipeline(options.pipeline))
+    if options.stack is not None:
+        return _replay_deployed(plan, options)
+    if options.input is None or options.output is None:
+        raise UsageError("say what to replay: folders, by --input and --output, or a deployment, by --stack")
     folders = Folders.of(options.input, options.output, options.state)
     started = time.monotonic()
     with Progress(sys.stderr) as progress:
@@ -262,6 +270,22 @@ def _replay(options: argparse.Namespace) -> int:
             replayed, progress.counters, folders, plan.outline(), seconds=time.monotonic() - started
         )
     )
+    return 0
+
+
+def _replay_deployed(plan: Plan, options: argparse.Namespace) -> int:
+    # Here, for boto3 takes longer to import than all of this.
+    from tidegate.runtime import deployed_replay  # noqa: PLC0415
+
+    folders = (options.input, options.output, options.state, options.workers)
+    if options.drain or any(each is not None for each in folders):
+        raise UsageError("--stack replays a deployment: leave out the folders, --workers and --drain")
+    control = deployed_replay.control_plane_of(options.stack, plan.outline())
+    begun = deployed_replay.begin(control, skip_missing=options.skip_missing)
+    print(f"generation {begun.generation} of {plan.name}: {begun.of:,} epochs to repeat", file=sys.stderr)
+    for now in deployed_replay.watched(control, begun):
+        print(f"epoch {now.epochs:,} of {now.of:,}", file=sys.stderr)
+    print(f"generation {begun.generation} counts from now on: {named(plan.outline().sink, begun.generation)}")
     return 0
 
 

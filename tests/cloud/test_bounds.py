@@ -107,6 +107,7 @@ def deployed(started: list[str], limits: Limits) -> ControlPlane:
         outline=compiled().outline(),
         table=MemoryTable(),
         state=MemoryObjects(),
+        output=MemoryObjects(),
         uploads=MemoryObjects(),
         input_bucket="input",
         limits=limits,

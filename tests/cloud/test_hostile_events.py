@@ -62,6 +62,7 @@ def queue(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Qu
         outline=compiled().outline(),
         table=queue.table,
         state=MemoryObjects(),
+        output=MemoryObjects(),
         uploads=MemoryObjects(),
         input_bucket=OURS,
         limits=Limits(),

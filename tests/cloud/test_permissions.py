@@ -17,6 +17,7 @@ from tests.epochs.scenario import NOON, SECOND, WAVES, compiled, lines
 from tidegate.epochs import intake, paths
 from tidegate.epochs.layout import Limits
 from tidegate.epochs.record import EpochRecord
+from tidegate.epochs.repetition import begin
 from tidegate.epochs.result import Task
 from tidegate.epochs.sweep import EPOCHS_KEPT
 from tidegate.epochs.tasks import TaskStores, run_task
@@ -144,6 +145,7 @@ class Deployed:
             outline=self.plan.outline(),
             table=NotedTable(self.table, self.calls[function].add),
             state=self.objects(function, "state"),
+            output=self.objects(function, "output"),
             uploads=self.objects(function, "input"),
             input_bucket="input",
             limits=self.limits,
@@ -265,6 +267,14 @@ def a_full_history(deployed: Deployed) -> None:
     assert deployed.started, "another execution goes on"
 
 
+def a_replay(deployed: Deployed) -> None:
+    """Of swept epochs, too; begun by somebody with rights of his own."""
+    begin(deployed.plan.outline(), deployed.state, deployed.table)
+    deployed.upload("scores/meanwhile.json", lines(("x", 1, 2)))
+    deployed.run()
+    assert [each.key for each in deployed.output.list("generations")], "readers were told"
+
+
 def another_plan(deployed: Deployed) -> None:
     other = Deployed(compiled(accumulation=tg.DISCARDING), SMALL, deployed.calls)
     other.state, other.table = deployed.state, deployed.table
@@ -307,6 +317,7 @@ def calls() -> dict[str, set[Call]]:
     with pytest.raises(ObjectNotFound):
         deployed.state.get(first)
     another_plan(deployed)
+    a_replay(deployed)
     return calls
 
 

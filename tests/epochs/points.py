@@ -20,6 +20,7 @@ import polars as pl
 
 import tidegate as tg
 from tests.epochs.scenario import EARLY_AND_LATE, WAVES, Process, Remains, World, remains, scores
+from tidegate.epochs.generation import generation_of
 from tidegate.epochs.layout import Limits
 from tidegate.limits import ATTACHED_BYTES
 from tidegate.plan import Plan, compile_plan
@@ -39,6 +40,7 @@ LAYOUTS = {
 SCENARIOS = [
     *(", ".join(names) for names in product(WINDOWS, TRIGGERS, MODES, LAYOUTS)),
     *(f"no grouping, {layout}" for layout in LAYOUTS),
+    *(f"a replay before the last wave, {layout}" for layout in LAYOUTS),
 ]
 
 
@@ -62,6 +64,8 @@ class Points:
 def plan_of(scenario: str) -> Plan:
     """The pipeline of a scenario: totals per team, or the rows themselves."""
     events = scores()
+    if scenario.startswith("a replay"):
+        scenario = f"fixed, early and late, accumulating, {scenario.rsplit(', ', maxsplit=1)[1]}"
     if scenario.startswith("no grouping"):
         rows = events.filter(pl.col("score") > 1).write_json("totals")
         return compile_plan(tg.Pipeline("scores", rows))
@@ -83,7 +87,14 @@ def visit(scenario: str) -> Points:
     attached = 0 if "discarding" in scenario else ATTACHED_BYTES
 
     def run(world: World, interference: Interference) -> list[str]:
-        Process(plan, world, limits, interference).run(WAVES)
+        process = Process(plan, world, limits, interference)
+        if scenario.startswith("a replay"):
+            process.run(WAVES[:-1], close=False)
+            if generation_of(process.head.epoch) == 1:
+                process.replay()
+            process.run(WAVES[-1:])
+        else:
+            process.run(WAVES)
         return interference.trace
 
     undisturbed = World(attached=attached)

@@ -11,11 +11,14 @@ import polars as pl
 import tidegate as tg
 from tests.engine.segments import read_segments
 from tidegate.epochs import intake, paths
+from tidegate.epochs.drive import drive
+from tidegate.epochs.generation import beginning, generation_of
 from tidegate.epochs.head import Head
 from tidegate.epochs.intake import Accepted, InputObject
 from tidegate.epochs.layout import Limits
-from tidegate.epochs.machine import Coordinator, drive
+from tidegate.epochs.machine import Coordinator
 from tidegate.epochs.manifest import Manifest
+from tidegate.epochs.repetition import announcement, begin
 from tidegate.epochs.tasks import TaskStores
 from tidegate.limits import ATTACHED_BYTES, KEY_GROUPS
 from tidegate.plan import Plan, compile_plan
@@ -132,11 +135,29 @@ class Process:
         )
         self.invoker = SequentialInvoker(self.plan, self.stores, world.attempts)
         self.coordinator = Coordinator(
-            self.plan.outline(), self.stores.state, self.table, self.limits, ManualClock(NOON), _newest
+            *(self.plan.outline(), self.stores.state, self.table, self.limits, ManualClock(NOON), _newest),
+            announce=self._announce,
         )
 
     def accept(self, wave: Wave, at: int) -> int:
         return intake.accept(self.table, uploaded(self.world, wave), at)
+
+    @property
+    def head(self) -> Head:
+        """The head, which some epoch moved."""
+        row = self.table.get(paths.HEAD)
+        assert row is not None
+        return Head.of(row)
+
+    def replay(self) -> None:
+        """Begins another generation, and repeats all epochs in it."""
+        begin(self.plan.outline(), self.stores.state, self.table)
+        drive(self.coordinator, self.invoker)
+
+    def _announce(self, generation: int) -> None:
+        self.stores.output.put_if_absent(
+            paths.generation(self.plan.name, generation), announcement(self.plan.outline(), generation)
+        )
 
     def run(self, waves: Sequence[Wave], *, close: bool = True) -> None:
         """Each wave arrives once the one before is processed; a minute of processing time lies between."""
@@ -177,14 +198,11 @@ def remains(plan: Plan, world: World) -> Remains:
     row = world.table.get(paths.HEAD)
     assert row is not None
     head = Head.of(row)
-    manifests = [manifest_of(plan, world, number) for number in range(1, head.epoch + 1)]
+    first = beginning(generation_of(head.epoch)) + 1
+    manifests = [manifest_of(plan, world, epoch) for epoch in range(first, head.epoch + 1)]
     last = manifests[-1]
     assert head.manifest[0] == last.key
-    outputs = {
-        info.key: world.output.get(info.key)
-        for folder in ("totals", "late", "dead-letters")
-        for info in world.output.list(folder)
-    }
+    outputs = {info.key: world.output.get(info.key) for info in world.output.list("")}
     state: list[dict[str, Any]] = []
     if plan.grouping is not None:
         frame = read_segments(world.state, last.segments, KeyRange(0, KEY_GROUPS), plan.grouping)
@@ -216,7 +234,7 @@ def minute(moment: str) -> int:
     return (from_datetime(datetime.fromisoformat(moment)) - NOON) // (60 * SECOND)
 
 
-def panes(world: World) -> list[dict[str, Any]]:
+def panes(world: World, folder: str = "totals") -> list[dict[str, Any]]:
     """All panes that a reader of the output finds, in the order of its files."""
-    files = [world.output.get(info.key) for info in world.output.list("totals")]
+    files = [world.output.get(info.key) for info in world.output.list(folder)]
     return [row for data in files for row in pl.read_ndjson(data).to_dicts()]

@@ -8,8 +8,8 @@ import pytest
 
 import tidegate as tg
 from tests.epochs.scenario import NOON, SECOND, Process, Wave, World, compiled, lines, panes
+from tidegate.epochs.drive import drive
 from tidegate.epochs.layout import Limits
-from tidegate.epochs.machine import drive
 from tidegate.plan import Plan
 
 FILES = 20

@@ -11,10 +11,11 @@ import yaml
 from tests.epochs.scenario import WAVES, Process, World, compiled, manifest_of
 from tidegate.epochs import costs
 from tidegate.epochs.costs import Costs, epoch_costs
+from tidegate.epochs.drive import drive
 from tidegate.epochs.head import ROWS_TOGETHER
 from tidegate.epochs.intake import Accepted, InputObject
 from tidegate.epochs.layout import Layout, Limits
-from tidegate.epochs.machine import State, drive
+from tidegate.epochs.machine import State
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Published, TaskResult
 from tidegate.errors import TidegateError

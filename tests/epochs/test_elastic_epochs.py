@@ -22,8 +22,8 @@ from tests.epochs.scenario import (
     remains,
     scores,
 )
+from tidegate.epochs.drive import drive
 from tidegate.epochs.layout import Limits
-from tidegate.epochs.machine import drive
 from tidegate.plan import Plan, compile_plan
 
 

@@ -20,9 +20,10 @@ from tests.epochs.scenario import (
     remains,
 )
 from tidegate.epochs import intake, paths
+from tidegate.epochs.drive import drive
 from tidegate.epochs.head import ROWS_TOGETHER, Head
 from tidegate.epochs.layout import Limits
-from tidegate.epochs.machine import TRANSITIONS, Coordinator, Event, State, drive, event_of
+from tidegate.epochs.machine import TRANSITIONS, Coordinator, Event, State, event_of
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Task

@@ -4,8 +4,9 @@ import pytest
 
 from tests.epochs.scenario import EARLY_AND_LATE, NOON, WAVES, Process, World, compiled, panes, remains
 from tidegate.epochs import paths
+from tidegate.epochs.drive import drive
 from tidegate.epochs.layout import Limits
-from tidegate.epochs.machine import State, drive
+from tidegate.epochs.machine import State
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Task, TaskResult, result_key
 from tidegate.epochs.tasks import run_task

@@ -14,9 +14,10 @@ from pathlib import Path
 
 from tests.epochs.scenario import NOON, compiled, lines
 from tidegate.epochs import intake
+from tidegate.epochs.drive import drive
 from tidegate.epochs.intake import InputObject
 from tidegate.epochs.layout import Limits
-from tidegate.epochs.machine import Coordinator, drive
+from tidegate.epochs.machine import Coordinator
 from tidegate.epochs.tasks import TaskStores
 from tidegate.errors import TidegateError
 from tidegate.stores.embedded import LocalObjects

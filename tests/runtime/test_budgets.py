@@ -59,7 +59,8 @@ class Deployed:
         self._small = SmallEpochs(PLAN, self._stores, self._meter)
         self._attempts = count()
         self._control = ControlPlane(
-            *(PLAN.outline(), self.world.table, self.world.state, NoUploads(), "in", self.limits, self.clock),
+            *(PLAN.outline(), self.world.table, self.world.state, self.world.output, NoUploads(), "in"),
+            *(self.limits, self.clock),
             MemoryAlarms(),
             lambda execution: True,
             housekeeping={},

@@ -67,6 +67,7 @@ class Deployed:
             self.outline,
             world.table,
             world.state,
+            world.output,
             self.uploads,
             "in",
             self.limits,

@@ -33,7 +33,8 @@ class Deployed:
     def control(self) -> ControlPlane:
         world, outline = self.world, PLAN.outline()
         return ControlPlane(
-            *(outline, world.table, world.state, NoUploads(), "in", Limits(), ManualClock(NOON)),
+            *(outline, world.table, world.state, world.output, NoUploads(), "in", Limits()),
+            ManualClock(NOON),
             MemoryAlarms(),
             lambda execution: True,
             housekeeping={},

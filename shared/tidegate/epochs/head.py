@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tidegate.epochs.generation import number_of
 from tidegate.errors import IncompatiblePipeline
 from tidegate.limits import KEY_GROUPS
 from tidegate.stores.ports import Row
@@ -16,11 +17,13 @@ class Head:
     """The one row that changes: the last committed epoch and its manifest.
 
     Attributes:
-        epoch: 0 before the first one.
+        epoch: Before the first one of a generation what stands before it, 0 before the very first.
         manifest: Key and checksum of its manifest; empty before the first one.
         settled: The last epoch whose inputs have left the rows of waiting objects.
         alarm: The earliest processing time at which something is due that no input brings, microseconds;
             `MAX` if nothing is.
+        repeats: The last epoch of an older generation that a replay does once more, 0 if there is no replay
+            under way. As many epochs as that one and those before it in its generation come first.
     """
 
     epoch: int
@@ -29,6 +32,18 @@ class Head:
     fingerprint: str
     key_groups: int
     alarm: int = MAX
+    repeats: int = 0
+
+    @property
+    def begins(self) -> bool:
+        """Whether the generation has no committed epoch yet."""
+        return number_of(self.epoch) == 0
+
+    @property
+    def to_repeat(self) -> int:
+        """The epoch that the next one does once more, 0 if the next one takes what waits."""
+        number = number_of(self.epoch)
+        return self.repeats - number_of(self.repeats) + number + 1 if number < number_of(self.repeats) else 0
 
     def row(self) -> Row:
         """The row of the table."""
@@ -40,6 +55,7 @@ class Head:
             "fingerprint": self.fingerprint,
             "key_groups": self.key_groups,
             "alarm": self.alarm,
+            "repeats": self.repeats,
         }
 
     def check(self, pipeline: str) -> None:
@@ -65,4 +81,5 @@ class Head:
             fingerprint=str(row["fingerprint"]),
             key_groups=int(row["key_groups"]),
             alarm=int(row.get("alarm", MAX)),
+            repeats=int(row.get("repeats", 0)),
         )

@@ -21,15 +21,20 @@ def keep(objects: Objects, pipeline: str, epochs: Iterable[int]) -> None:
             objects.put_if_absent(paths.history(pipeline, epoch), objects.get(paths.record(pipeline, epoch)))
 
 
-def epochs_known(objects: Objects, pipeline: str) -> range:
+def epochs_known(objects: Objects, pipeline: str, last: int | None = None) -> range:
     """The epochs whose records are known: up to the last one that was frozen, with no gap between them.
 
     They begin with the first epoch, unless version 0.1.0 swept records.
+
+    Args:
+        objects: The store of state.
+        pipeline: The pipeline's name.
+        last: Up to this epoch instead.
     """
     folder, _ = paths.folders_of_epochs(pipeline)
     known = {paths.epoch_of(each.key) for each in objects.list(folder) if paths.is_record(each.key)}
     known |= {paths.epoch_of_history(each.key) for each in objects.list(paths.folder_of_history(pipeline))}
-    end = max([0, *known])
+    end = max([0, *known]) if last is None else last
     first = end + 1
     while first - 1 in known:
         first -= 1
@@ -44,9 +49,14 @@ def records(objects: Objects, pipeline: str, epochs: range) -> Iterator[EpochRec
         ObjectNotFound: One of them is not known.
     """
     for epoch in epochs:
-        key = paths.record(pipeline, epoch)
-        try:
-            data = objects.get(key)
-        except ObjectNotFound:
-            data = objects.get(paths.history(pipeline, epoch))
-        yield EpochRecord.decode(key, data)
+        yield record_of(objects, pipeline, epoch)
+
+
+def record_of(objects: Objects, pipeline: str, epoch: int) -> EpochRecord:
+    """The record of an epoch, be it swept or not; errors are those of `records`."""
+    key = paths.record(pipeline, epoch)
+    try:
+        data = objects.get(key)
+    except ObjectNotFound:
+        data = objects.get(paths.history(pipeline, epoch))
+    return EpochRecord.decode(key, data)

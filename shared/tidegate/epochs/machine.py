@@ -30,19 +30,20 @@ definition in `infra/epoch.asl.yaml` has the same states; a test compares the tw
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from enum import StrEnum
 
 from tidegate.epochs import intake, paths
 from tidegate.epochs.costs import UNMETERED, Meter
+from tidegate.epochs.generation import generation_of
 from tidegate.epochs.head import Head
-from tidegate.epochs.invoker import Invoker
+from tidegate.epochs.history import record_of
 from tidegate.epochs.layout import Limits, lay_out, take_waiting
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.reduce_stage import map_tasks, reduce_stage, results_of
+from tidegate.epochs.repetition import begun_for_another_plan, repeated
 from tidegate.epochs.result import WHOLE, Task, TaskResult, read_results, result_key, tasks_of
-from tidegate.epochs.settling import departures, leave_at_once, settle
+from tidegate.epochs.settling import departures, leave_at_once, settled
 from tidegate.errors import ConditionFailed, ObjectNotFound, TidegateError
 from tidegate.frontier import UnionFrontier, first_frontier
 from tidegate.limits import KEY_GROUPS
@@ -132,6 +133,8 @@ class Coordinator:
         now: Processing time to freeze into an epoch that takes these inputs (may be empty), where it is not
             the machine's clock.
         meter: Says what planning took, and what committing took.
+        announce: Is told that a generation counts from now on, when a replay has repeated all that was;
+            maybe several times.
 
     Attributes:
         meter: As given.
@@ -146,6 +149,7 @@ class Coordinator:
         clock: Clock,
         now: Callable[[Sequence[intake.Accepted]], int] | None = None,
         meter: Meter = UNMETERED,
+        announce: Callable[[int], None] = lambda generation: None,
     ) -> None:
         self.meter = meter
         self._outline = outline
@@ -154,6 +158,7 @@ class Coordinator:
         self._limits = limits
         self._clock = clock
         self._now = now or (lambda inputs: clock.now())
+        self._announce = announce
         self._last: tuple[tuple[str, str], Manifest | None] = (("", ""), None)
 
     def check(self) -> None:
@@ -162,15 +167,17 @@ class Coordinator:
         Raises:
             IncompatiblePipeline: The state belongs to another plan, with what changed.
         """
-        if self._head().epoch == 0:
+        head = self._head()
+        if head.begins:
             # An epoch belongs to the plan that it was frozen for, also before any is committed.
             with suppress(ObjectNotFound):
-                self._adopted(paths.record(self._outline.pipeline, 1))
+                self._adopted(paths.record(self._outline.pipeline, head.epoch + 1))
 
     def plan(self, *, close: bool = False, ended: bool = False) -> EpochRecord | None:
         """The record of the next epoch: the one that is there, or a new one; None if none is due.
 
-        Due is an epoch with the objects that wait, or with none once processing time comes to the alarm.
+        Due is an epoch with the objects that wait, or with none once processing time comes to the alarm; but
+        first, while a replay is under way, each epoch of the older generation once more.
 
         Args:
             close: Whether the source is finished, so that an epoch without inputs takes the watermark to
@@ -180,9 +187,9 @@ class Coordinator:
         Raises:
             IncompatiblePipeline: The state belongs to another plan. Nothing was written.
         """
-        head = self._settled(self._head())
+        head = self._checked(settled(self._head(), self._outline.pipeline, self._objects, self._table))
         key = paths.record(self._outline.pipeline, head.epoch + 1)
-        record = self._freeze(head, close, ended)
+        record = self._repeat(head) if head.to_repeat else self._freeze(head, close, ended)
         if record is None:
             # One that is there goes on, also if nothing is due by this clock.
             with suppress(ObjectNotFound):
@@ -236,7 +243,8 @@ class Coordinator:
             return committed
         data = self._manifest_of(record, committed)
         manifest = Manifest.decode(paths.manifest(record.pipeline, record.epoch), data)
-        deletes = departures(record.inputs)
+        # What is repeated left them in the older generation.
+        deletes = [] if head.to_repeat else departures(record.inputs)
         at_once = leave_at_once(len(deletes))
         moved = Head(
             epoch=record.epoch,
@@ -245,6 +253,7 @@ class Coordinator:
             fingerprint=record.fingerprint,
             key_groups=head.key_groups,
             alarm=manifest.alarm,
+            repeats=head.repeats if head.to_repeat else 0,
         )
         expected: Row | None = {"epoch": record.epoch - 1} if record.epoch > 1 else None
         try:
@@ -259,7 +268,7 @@ class Coordinator:
                     f"{self._head().epoch}; the table was changed from outside, restore it from a backup"
                 ) from None
         self._last = moved.manifest, manifest
-        self._settled(moved, begun=False)
+        settled(moved, record.pipeline, self._objects, self._table, begun=False)
         return manifest
 
     def _manifest_of(self, record: EpochRecord, previous: Manifest | None) -> bytes:
@@ -287,11 +296,16 @@ class Coordinator:
         if row is None:
             # Nothing is written before the first commit: who only looked is tied to no plan.
             return Head(0, ("", ""), 0, self._outline.fingerprint, KEY_GROUPS)
-        head = Head.of(row)
+        return self._checked(Head.of(row))
+
+    def _checked(self, head: Head) -> Head:
         head.check(self._outline.pipeline)
-        if head.fingerprint != self._outline.fingerprint:
-            # The record of that epoch says what the difference is.
-            self._adopted(paths.record(self._outline.pipeline, head.epoch))
+        if head.fingerprint == self._outline.fingerprint:
+            return head
+        if head.begins and head.epoch:
+            raise begun_for_another_plan(self._outline.pipeline)
+        # The record of that epoch says what the difference is.
+        self._adopted(paths.record(self._outline.pipeline, head.epoch))
         return head
 
     def _adopted(self, key: str) -> EpochRecord:
@@ -299,7 +313,15 @@ class Coordinator:
         self._outline.check(record.fingerprint, record.meaning)
         return record
 
+    def _repeat(self, head: Head) -> EpochRecord:
+        old = record_of(self._objects, self._outline.pipeline, head.to_repeat)
+        previous = self._manifest(head.manifest)
+        planning = self.meter.spent()
+        return repeated(old, head, previous, self._outline, self._limits, planning)
+
     def _freeze(self, head: Head, close: bool, ended: bool) -> EpochRecord | None:
+        if head.repeats:
+            self._announce(generation_of(head.epoch))
         previous = self._manifest(head.manifest)
         frontier = previous.frontier if previous else first_frontier(self._outline.rules)
         inputs = take_waiting(self._table, self._limits)
@@ -330,21 +352,6 @@ class Coordinator:
             planning=self.meter.spent(),
         )
 
-    def _settled(self, head: Head, *, begun: bool = True) -> Head:
-        """Takes the inputs of the committed epoch out of the waiting rows, where that is still to do."""
-        if head.settled == head.epoch:
-            return head
-        key = paths.record(self._outline.pipeline, head.epoch)
-        record = EpochRecord.decode(key, self._objects.get(key))
-        settle(self._table, record.inputs, begun=begun)
-        settled = replace(head, settled=head.epoch)
-        try:
-            self._table.write(Put(paths.HEAD, settled.row(), expected={"epoch": head.epoch}))
-        except ConditionFailed:
-            # Another coordinator committed meanwhile, and its epoch may be unsettled just as well.
-            return self._settled(self._head())
-        return settled
-
     def _results(self, tasks: Sequence[Task]) -> list[TaskResult]:
         return read_results(self._objects, [result_key(self._outline.pipeline, each) for each in tasks])
 
@@ -360,40 +367,3 @@ def event_of(record: EpochRecord | None) -> Event:
     if record is None:
         return Event.NOTHING
     return Event.SMALL if record.layout.small else Event.LARGE
-
-
-def drive(
-    coordinator: Coordinator,
-    invoker: Invoker,
-    *,
-    close: bool = False,
-    ended: bool = False,
-    committed: Callable[[Manifest], None] = lambda manifest: None,
-) -> None:
-    """Runs epochs until nothing waits, in this process.
-
-    Args:
-        coordinator: Of the pipeline.
-        invoker: Runs its tasks.
-        close: As for `Coordinator.plan`.
-        ended: As for `Coordinator.plan`.
-        committed: Is told each epoch's manifest.
-    """
-    state = State.PLAN
-    record: EpochRecord | None = None
-    stage = 1
-    while state is not State.IDLE:
-        coordinator.meter.begin()
-        event = Event.DONE
-        if state is State.PLAN:
-            record, stage = coordinator.plan(close=close, ended=ended), 1
-            event = event_of(record)
-        elif state is State.NEXT_STAGE:
-            stage += 1
-        elif record is not None and state is State.COMMIT:
-            committed(coordinator.commit(record))
-        elif record is not None:
-            invoker.run(coordinator.tasks(record, state, stage))
-            if state is State.REDUCE and stage < record.layout.shuffles:
-                event = Event.MORE
-        state = TRANSITIONS[state][event]

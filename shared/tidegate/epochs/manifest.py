@@ -10,6 +10,7 @@ from typing import Any
 
 from tidegate.epochs import documents, paths
 from tidegate.epochs.costs import Costs, Counts, epoch_costs
+from tidegate.epochs.generation import number_of
 from tidegate.epochs.record import EpochRecord, decode_frontier, frontier_body
 from tidegate.epochs.result import MANIFEST, TaskResult, segment_body, segment_from
 from tidegate.errors import CorruptObject
@@ -231,7 +232,7 @@ def build_manifest(
         counters.update(records=len(unread), dead_letters=len(unread))
     totals = Counter(previous.totals if previous else {})
     totals.update(counters)
-    totals["epochs"] = record.epoch
+    totals["epochs"] = number_of(record.epoch)
     segments = _segments(record, previous, results)
     frontier = frontier_after(record, rules, [result.stated for result in results])
     watermarks: list[int] = []

@@ -10,17 +10,24 @@ Of the store of state, below the pipeline's name:
     data/<n>/<stage>-<task>-<attempt>-<what>    what tasks write      unique for each attempt
 
 Of the store of output: `<sink>/epoch-<n>-<task>.<format>`, also for a late sink, and for what could not be
-processed `dead-letters/<pipeline>/epoch-<n>-<stage>-<task>.json`.
+processed `dead-letters/<pipeline>/epoch-<n>-<stage>-<task>.json`. Later generations have folders of their
+own, and the last one of these says what counts:
+
+    generations/<pipeline>/generation-<g>.json  that it counts, and not the ones before    create-only
 """
 
 import hashlib
 
+from tidegate.epochs.generation import generation_of, named
 from tidegate.outline import DEAD_LETTERS
 
 HEAD = "head"
 COORDINATOR = "coordinator"
 PENDING = "pending#"
 SEEN = "seen#"
+
+GENERATIONS = "generations"
+"""The folder of the output that says which generation of each pipeline counts."""
 
 
 def record(pipeline: str, epoch: int) -> str:
@@ -45,12 +52,18 @@ def data(pipeline: str, epoch: int, stage: str, task: int, attempt: str, what: s
 
 def output(sink: str, epoch: int, task: int, kind: str) -> str:
     """The final name of a task's output."""
-    return f"{sink}/epoch-{epoch:010d}-{task:05d}.{kind}"
+    return f"{named(sink, generation_of(epoch))}/epoch-{epoch:010d}-{task:05d}.{kind}"
 
 
 def dead_letters(pipeline: str, epoch: int, stage: str, task: int) -> str:
     """The final name of a task's dead letters."""
-    return f"{DEAD_LETTERS}/{pipeline}/epoch-{epoch:010d}-{stage}-{task:05d}.json"
+    folder = named(f"{DEAD_LETTERS}/{pipeline}", generation_of(epoch))
+    return f"{folder}/epoch-{epoch:010d}-{stage}-{task:05d}.json"
+
+
+def generation(pipeline: str, number: int) -> str:
+    """What says that a generation counts, and none before it; in the store of output."""
+    return f"{GENERATIONS}/{pipeline}/generation-{number:03d}.json"
 
 
 def seen(key: str, version: str) -> str:

@@ -7,11 +7,14 @@ found by bisection, and a call that takes up the work of another does none of it
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tidegate.epochs import paths
-from tidegate.epochs.head import ROWS_TOGETHER
+from tidegate.epochs.head import ROWS_TOGETHER, Head
 from tidegate.epochs.intake import Accepted
-from tidegate.stores.ports import Delete, Table
+from tidegate.epochs.record import EpochRecord
+from tidegate.errors import ConditionFailed
+from tidegate.stores.ports import Delete, Objects, Put, Table
 
 
 def leave_at_once(inputs: int) -> bool:
@@ -37,3 +40,31 @@ def settle(table: Table, inputs: Sequence[Accepted], *, begun: bool) -> None:
     done = bisect_left(writes, True, key=lambda each: table.get(each[-1].key) is not None) if begun else 0
     for each in writes[done:]:
         table.write(*each)
+
+
+def settled(head: Head, pipeline: str, objects: Objects, table: Table, *, begun: bool = True) -> Head:
+    """Settles the epoch that the head names, where that is still to do.
+
+    Args:
+        head: As it was read or moved.
+        pipeline: The pipeline's name.
+        objects: The store of state.
+        table: The pipeline's table.
+        begun: As for `settle`.
+
+    Returns:
+        The head, settled; a later one if somebody moved it meanwhile.
+    """
+    while head.settled != head.epoch:
+        key = paths.record(pipeline, head.epoch)
+        settle(table, EpochRecord.decode(key, objects.get(key)).inputs, begun=begun)
+        done = replace(head, settled=head.epoch)
+        try:
+            table.write(Put(paths.HEAD, done.row(), expected={"epoch": head.epoch}))
+        except ConditionFailed:
+            # Another coordinator committed meanwhile, and its epoch may be unsettled just as well.
+            row = table.get(paths.HEAD)
+            head, begun = Head.of(row) if row else done, True
+        else:
+            return done
+    return head

@@ -18,6 +18,7 @@ from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import Coordinator, Event
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.reduce_stage import map_tasks
+from tidegate.epochs.repetition import announcement, begin
 from tidegate.epochs.result import Task, tasks_of
 from tidegate.epochs.sweep import EPOCHS_KEPT, sweep
 from tidegate.errors import ForeignObject
@@ -70,6 +71,7 @@ class ControlPlane:
         outline: Of the pipeline's plan.
         table: The pipeline's rows.
         state: The store of state.
+        output: The store of output, where readers find which generation counts.
         uploads: The store of input, to be listed.
         input_bucket: The name that events must have for it.
         limits: How large epochs may be.
@@ -88,6 +90,7 @@ class ControlPlane:
     outline: Outline
     table: Table
     state: Objects
+    output: Objects
     uploads: Uploads
     input_bucket: str
     limits: Limits
@@ -236,6 +239,19 @@ class ControlPlane:
         self._measured(meter, state).commit_epoch(epoch)
         return {"epoch": epoch}
 
+    def replay(self) -> Head:
+        """Begins another generation, which does all epochs of this one again, and wakes a coordinator for it.
+
+        Returns:
+            The head of the new generation.
+
+        Raises:
+            UsageError: There is nothing to replay. Nothing was changed.
+        """
+        head = begin(self.outline, self.state, self.table)
+        self.wake()
+        return head
+
     def release(self, execution: str) -> Answer:
         """Gives back the lease of a coordinator that failed, so that the next upload starts another."""
         lease.give_back(self.table, execution, ended=False)
@@ -267,9 +283,9 @@ class ControlPlane:
         return {"accepted": accepted}
 
     def sweep(self) -> Answer:
-        """Removes the objects of old epochs that nothing names any more."""
+        """Removes the objects of old epochs that nothing names any more; none while a replay is under way."""
         manifest = self._coordinator().manifest()
-        if manifest is None:
+        if manifest is None or self._is_replaying():
             return {"removed": 0}
         return {"removed": sweep(self.state, manifest, self.swept_after, self.epochs_kept)}
 
@@ -296,8 +312,26 @@ class ControlPlane:
         return Coordinator(self.outline, self.state, self.table, self.limits, self.clock)
 
     def _measured(self, meter: Meter, state: Objects) -> Coordinator:
-        table = meter.table(self.table)
-        return Coordinator(self.outline, state, table, self.limits, self.clock, meter=meter)
+        table, announce = meter.table(self.table), self._announce
+        return Coordinator(
+            self.outline, state, table, self.limits, self.clock, meter=meter, announce=announce
+        )
+
+    def _announce(self, generation: int) -> None:
+        """Tells readers which generation counts from now on: the one moment at which a replay takes over."""
+        key = paths.generation(self.outline.pipeline, generation)
+        self.output.put_if_absent(key, announcement(self.outline, generation))
+
+    def is_announced(self, generation: int) -> bool:
+        """Whether readers were told that a generation counts."""
+        key = paths.generation(self.outline.pipeline, generation)
+        return any(
+            each.key == key for each in self.output.list(f"{paths.GENERATIONS}/{self.outline.pipeline}")
+        )
+
+    def _is_replaying(self) -> bool:
+        row = self.table.get(paths.HEAD)
+        return row is not None and Head.of(row).repeats != 0
 
 
 def _payloads(tasks: Sequence[Task]) -> list[Answer]:

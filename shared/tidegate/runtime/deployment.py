@@ -23,16 +23,20 @@ PLANS = "tidegate_plans"
 """The folder of the layer that holds the compiled plan documents."""
 
 
-def control_plane(environment: Environment) -> ControlPlane:
+def control_plane(environment: Environment, outline: Outline | None = None) -> ControlPlane:
     """The control functions of a deployment.
 
     A function that starts no executions needs no `TIDEGATE_STATE_MACHINE_ARN`, and one that sets no alarms
     no `TIDEGATE_ALARM_...`.
 
+    Args:
+        environment: The function's environment.
+        outline: Of the pipeline; found in the layer if left out.
+
     Raises:
         UsageError: The layer has no plan document of the pipeline.
     """
-    outline = _outline(environment["TIDEGATE_PIPELINE"])
+    outline = outline or _outline(environment["TIDEGATE_PIPELINE"])
     defaults = Limits()
     limits = Limits(
         bytes=int(environment.get("TIDEGATE_MAX_BYTES_PER_EPOCH", defaults.bytes)),
@@ -45,6 +49,7 @@ def control_plane(environment: Environment) -> ControlPlane:
         outline=outline,
         table=_table(environment["TIDEGATE_TABLE"], outline.pipeline),
         state=bucket(environment, "TIDEGATE_STATE_BUCKET"),
+        output=bucket(environment, "TIDEGATE_OUTPUT_BUCKET"),
         uploads=UploadedVersions(environment["TIDEGATE_INPUT_BUCKET"]),
         input_bucket=environment["TIDEGATE_INPUT_BUCKET"],
         limits=limits,

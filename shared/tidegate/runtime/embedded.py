@@ -12,19 +12,22 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidegate.epochs import intake, paths
+from tidegate.epochs.drive import drive
 from tidegate.epochs.head import Head
 from tidegate.epochs.invoker import Invoker
-from tidegate.epochs.layout import Limits, lay_out
-from tidegate.epochs.machine import Coordinator, drive
+from tidegate.epochs.layout import Limits
+from tidegate.epochs.machine import Coordinator
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.record import EpochRecord
+from tidegate.epochs.repetition import repeated
 from tidegate.epochs.sweep import sweep
 from tidegate.errors import UsageError
-from tidegate.frontier import Frontier, UnionFrontier, WatermarkRule, first_frontier
+from tidegate.frontier import Frontier, UnionFrontier, WatermarkRule
+from tidegate.limits import KEY_GROUPS
 from tidegate.outline import Outline, SourceOutline
 from tidegate.plan import Plan
 from tidegate.runtime import switch
@@ -135,21 +138,11 @@ class EmbeddedRunner:
     def repeat(self, record: EpochRecord) -> None:
         """Does an epoch of other state once more: the same inputs and time, as this plan's next epoch.
 
-        Of the record only stays what does not depend on the plan: the frontier is what this plan's own epochs
-        have led to, and how the work is cut follows from the sizes and the limits.
+        See `repetition` for what stays of the record.
         """
-        last, head = self.manifest(), self.table.get(paths.HEAD)
-        again = replace(
-            record,
-            epoch=last.epoch + 1 if last else 1,
-            fingerprint=self._outline.fingerprint,
-            meaning=self._outline.meaning,
-            frontier=last.frontier if last else first_frontier(self._outline.rules),
-            ended=tuple(each for each in record.ended if each in self._outline.bounded),
-            planning={},
-            previous=Head.of(head).manifest if head else ("", ""),
-            layout=lay_out(record.inputs, self.limits, self._outline, last.segments if last else ()),
-        )
+        row = self.table.get(paths.HEAD)
+        head = Head.of(row) if row else Head(0, ("", ""), 0, self._outline.fingerprint, KEY_GROUPS)
+        again = repeated(record, head, self.manifest(), self._outline, self.limits, {})
         self._state.put_if_absent(again.key, again.encode())
         # Before all time, so that nothing else is due: what an alarm made has a record of its own.
         coordinator = self._coordinator(lambda inputs: MIN)

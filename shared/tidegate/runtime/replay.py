@@ -153,12 +153,7 @@ class _Past:
         for each in self.log.accepted:
             key = each.object.key
             if not self._reads(key):
-                reads = [f"{each.kind} files below {each.prefix!r}" for each in self.outline.sources]
-                now = " and ".join(reads)
-                raise UsageError(
-                    f"the state was built from {key}, and the pipeline reads {now} now; give a pipeline over "
-                    "other files another name"
-                )
+                raise reads_others(key, self.outline)
             if each.position not in waiting and (key, each.object.version) not in there:
                 missing.append(key)
         return tuple(missing)
@@ -182,6 +177,15 @@ class _Past:
         for record in history.records(self.objects, self.outline.pipeline, self.epochs):
             runner.repeat(record)
         intake.wait(runner.table, self.waiting)
+
+
+def reads_others(key: str, outline: Outline) -> UsageError:
+    """The error for a pipeline that does not read any more what its state was built from."""
+    now = " and ".join(f"{each.kind} files below {each.prefix!r}" for each in outline.sources)
+    return UsageError(
+        f"the state was built from {key}, and the pipeline reads {now} now; give a pipeline over "
+        "other files another name"
+    )
 
 
 def _refuse(missing: Sequence[str], unnamed: int, folders: Folders) -> UsageError:

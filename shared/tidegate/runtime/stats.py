@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tidegate.epochs import paths
 from tidegate.epochs.costs import Counts
+from tidegate.epochs.generation import generation_of, number_of
 from tidegate.epochs.manifest import Manifest
 from tidegate.errors import UsageError
 from tidegate.prices import REGION, SINCE, price
@@ -84,7 +85,7 @@ class Stats:
         last = self.manifests[-1]
         shown = [each.costs.stages for each in self.manifests]
         parts = [
-            f"{last.pipeline}: {_epochs(len(self.manifests))} of {last.epoch:,}",
+            f"{last.pipeline}: {_epochs(len(self.manifests))} of {_all(last)}",
             _table(_EPOCH, [_of_epoch(each) for each in self.manifests]),
         ]
         if not last.costs.epochs:
@@ -113,7 +114,7 @@ def _of_epoch(manifest: Manifest) -> Row:
         n for name, n in counts.items() if name.rpartition(".")[2] in (*_REQUESTS, "read", "write")
     )
     return (
-        str(manifest.epoch),
+        str(number_of(manifest.epoch)),
         f"{manifest.counters['files']:,}",
         f"{manifest.counters.get('records', 0):,}",
         _bytes(counts["input.bytes_read"]),
@@ -181,9 +182,15 @@ def _priced(counts: Counter[str]) -> str:
     return f"  USD   {paid}\n        at list prices of {REGION} since {SINCE}{time}"
 
 
+def _all(last: Manifest) -> str:
+    """How many epochs there are, and of which generation, if there were several."""
+    generation, number = generation_of(last.epoch), number_of(last.epoch)
+    return f"{number:,}" if generation == 1 else f"{number:,} of generation {generation}"
+
+
 def _since(manifest: Manifest) -> str:
     """From which epoch on costs were counted, if older ones were not."""
-    first = manifest.epoch - manifest.costs.epochs + 1
+    first = number_of(manifest.epoch) - manifest.costs.epochs + 1
     return "" if first == 1 else f"since epoch {first:,} (older versions counted nothing) "
 
 

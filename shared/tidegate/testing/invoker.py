@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import pytest
 
 from tidegate.epochs import paths
+from tidegate.epochs.drive import drive
 from tidegate.epochs.invoker import Invoker
-from tidegate.epochs.machine import Coordinator, State, drive
+from tidegate.epochs.machine import Coordinator, State
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import Task, TaskResult, result_key
 from tidegate.epochs.tasks import TaskStores

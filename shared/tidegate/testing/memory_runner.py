@@ -10,9 +10,10 @@ from itertools import count
 from typing import Any
 
 from tidegate.epochs import intake
+from tidegate.epochs.drive import drive
 from tidegate.epochs.invoker import Invoker
 from tidegate.epochs.layout import Limits
-from tidegate.epochs.machine import Coordinator, drive
+from tidegate.epochs.machine import Coordinator
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.tasks import TaskStores
 from tidegate.outline import DEAD_LETTERS

@@ -278,6 +278,7 @@ class Cloud:
             outline=plan.outline(),
             table=SimulatedTable(self.table, line, self._changed),
             state=SimulatedObjects(self.state, line),
+            output=SimulatedObjects(self.output, line),
             uploads=SimulatedObjects(self.input, line, versioned=True),
             input_bucket="input",
             limits=limits,
