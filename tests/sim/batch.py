@@ -13,6 +13,7 @@ from tests.oracle.naive_aggregates import AGGREGATES, Row, comparable
 from tests.oracle.naive_grouping import Key
 from tests.oracle.naive_windows import Spec, Window, assign, groups, hull
 from tests.sim.scenarios import FLUSH_AT, LATENESS, Case
+from tidegate.epochs.generation import named, number_of
 from tidegate.epochs.record import EpochRecord
 from tidegate.sources.marks import is_mark, producer_of
 from tidegate.testing.simulation.faults import HOUR
@@ -36,17 +37,18 @@ def check(case: Case, run: Run) -> None:
         # What is broken already says more than what follows from it.
         return
     panes = list(_panes(run))
-    if case.program is None:
+    program = case.changed if run.cloud.plan is case.scenario.incompatible else case.program
+    if program is None:
         _equals_filtered(run, panes)
         return
     totals = run.watch.manifests[-1].totals
     if case.regrouped:
-        _equals_table(case.program, case.regrouped, run, panes, totals)
+        _equals_table(program, case.regrouped, run, panes, totals)
         return
-    _equals_naive(case.program, run, panes, totals, ignored=() if case.scenario.repeatable else ("weight",))
-    _conserved(case.program, run, panes, totals)
+    _equals_naive(program, run, panes, totals, ignored=() if case.scenario.repeatable else ("weight",))
+    _conserved(program, run, panes, totals)
     if case.scenario.repeatable:
-        _equals_batch(case.program, run, panes, totals)
+        _equals_batch(program, run, panes, totals)
 
 
 def _equals_filtered(run: Run, panes: list[Row]) -> None:
@@ -203,9 +205,9 @@ def _gathered(found: dict[Where, Row], wanted: Collection[Where]) -> dict[Where,
 def _panes(run: Run) -> Iterator[Row]:
     for manifest in run.watch.manifests:
         for name in manifest.outputs:
-            if name.startswith("panes/"):
+            if name.startswith(f"{named('panes', run.watch.generation)}/"):
                 for line in run.cloud.output.current[name].data.splitlines():
-                    yield {"epoch": manifest.epoch} | json.loads(line)
+                    yield {"epoch": number_of(manifest.epoch)} | json.loads(line)
 
 
 def _files(run: Run, record: EpochRecord) -> list[File]:

@@ -26,8 +26,21 @@ from tidegate.engine import assignment, key_groups, reduce_task
 from tidegate.engine.columns import GONE
 from tidegate.engine.input_slice import InputSlice, SliceContent
 from tidegate.engine.segments import Standing
-from tidegate.epochs import action, intake, lease, machine, paths, reduce_stage, settling, sweep, tasks
+from tidegate.epochs import (
+    action,
+    intake,
+    lease,
+    machine,
+    paths,
+    reduce_stage,
+    repetition,
+    settling,
+    sweep,
+    tasks,
+)
 from tidegate.epochs.draft import Draft
+from tidegate.epochs.generation import generation_of
+from tidegate.epochs.head import Head
 from tidegate.epochs.machine import Coordinator, Event
 from tidegate.epochs.record import EpochRecord
 from tidegate.epochs.result import TaskResult, holds_result, result_key
@@ -129,7 +142,8 @@ def no_stored_epoch_record() -> Iterator[None]:
     """Every planner freezes anew, and the last one counts."""
 
     def plan(self: Coordinator, **how: Any) -> Any:
-        record = self._freeze(self._settled(self._head()), close=False, ended=False)
+        head = settling.settled(self._head(), self._outline.pipeline, self._objects, self._table)
+        record = self._repeat(head) if head.to_repeat else self._freeze(head, close=False, ended=False)
         if record is not None:
             self._objects.put(record.key, record.encode())
         return record
@@ -633,6 +647,79 @@ def a_task_that_is_done_is_published_for_any_pipeline() -> Iterator[None]:
         patch("tidegate.testing.simulation.cloud.run_task", run_task),
         patch("tidegate.runtime.small_epoch.run_task", run_task),
     ):
+        yield
+
+
+@mutant
+def a_replay_leaves_out_the_last_epoch() -> Iterator[None]:
+    whole = Head.to_repeat.fget
+
+    def to_repeat(self: Head) -> int:
+        epoch = whole(self)  # type: ignore[misc]
+        return epoch if epoch != self.repeats else 0
+
+    with patch.object(Head, "to_repeat", property(to_repeat)):
+        yield
+
+
+@mutant
+def readers_are_told_of_a_replay_when_it_begins() -> Iterator[None]:
+    original = Coordinator._repeat
+
+    def repeat(self: Coordinator, head: Head) -> EpochRecord:
+        self._announce(generation_of(head.epoch))
+        return original(self, head)
+
+    with patch.object(Coordinator, "_repeat", repeat):
+        yield
+
+
+@mutant
+def readers_are_never_told_of_a_replay() -> Iterator[None]:
+    with patch.object(control_plane.ControlPlane, "_announce", lambda self, generation: None):
+        yield
+
+
+@mutant
+def a_replay_begins_whatever_was_committed_meanwhile() -> Iterator[None]:
+    """The head that begins it is written without a condition."""
+
+    def begin(outline: Outline, objects: Any, table: Any) -> Head:
+        given = SimpleNamespace(get=table.get, query=table.query)
+        given.write = lambda put: table.write(replace(put, expected=ANYTHING))
+        return original(outline, objects, given)
+
+    original = repetition.begin
+    with patch.object(control_plane, "begin", begin):
+        yield
+
+
+@mutant
+def a_replay_settles_nothing_before() -> Iterator[None]:
+    """What the last epoch took is still waiting, and taken again when all is repeated."""
+    with patch.object(repetition, "settled", lambda head, *given: head):
+        yield
+
+
+@mutant
+def what_is_repeated_has_the_frontier_of_old() -> Iterator[None]:
+    original = repetition.repeated
+
+    def repeated(record: EpochRecord, *given: Any) -> EpochRecord:
+        return replace(original(record, *given), frontier=record.frontier)
+
+    with patch.object(machine, "repeated", repeated):
+        yield
+
+
+@mutant
+def a_generation_that_was_begun_takes_any_plan() -> Iterator[None]:
+    original = Coordinator._checked
+
+    def checked(self: Coordinator, head: Head) -> Head:
+        return head if head.begins and head.epoch else original(self, head)
+
+    with patch.object(Coordinator, "_checked", checked):
         yield
 
 

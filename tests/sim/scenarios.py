@@ -38,6 +38,8 @@ UNITED = 0.25
 """How many of all seeds have a second source."""
 STATED = 0.1
 """How many of all seeds that group have other watermarks than those of event times."""
+REPLAYED = 0.2
+"""How many of all seeds have a pipeline that somebody replays."""
 PRODUCERS = ("app", "web")
 FLUSH_AT = START + 20 * HOUR
 """The last event times lie behind it: behind all others and their lateness, and not too far ahead."""
@@ -51,11 +53,13 @@ class Case:
         program: What the pipeline does, in the words of the naive implementation; None if it groups nothing.
         regrouped: The windows by which the panes of the program are grouped again; None if they are not.
         scenario: What is deployed and what arrives.
+        changed: What may take the place of the program with a replay: a program that reads the same files.
     """
 
     program: Program | None
     scenario: Scenario
     regrouped: WindowSpec | None = None
+    changed: Program | None = None
 
 
 def draw_program(chance: Random) -> Program:
@@ -255,7 +259,20 @@ def draw_settings(chance: Random, seed: str) -> Settings:
 
 
 def draw_case(seed: str) -> Case:
-    """What a seed is about."""
+    """What a seed is about.
+
+    Whether somebody replays the pipeline is drawn by itself, so that nothing else of a seed depends on it.
+    """
+    case, chance = _draw_case(seed), Random(f"{seed}/replays")  # noqa: S311  (repeatable, not secret)
+    if chance.random() >= REPLAYED:
+        return case
+    numbers = range(len(case.scenario.uploads))
+    replays = chance.sample(numbers, min(len(numbers), chance.choice((1, 1, 2))))
+    changes = case.changed is not None and chance.random() < 0.5
+    return replace(case, scenario=replace(case.scenario, replays=replays, changes=changes))
+
+
+def _draw_case(seed: str) -> Case:
     chance = Random(f"{seed}/scenario")  # noqa: S311  (repeatable, not secret)
     settings = draw_settings(chance, seed)
     second, uploads = draw_union(seed, draw_uploads(chance))
@@ -269,6 +286,7 @@ def draw_case(seed: str) -> Case:
     # A union is another pipeline without it.
     slower = Policy(delay=alone.policies[0].delay + SECOND)
     changed = alone if second else replace(alone, policies=(slower,))
+    reads_the_same = policies == alone.policies
     if kind == "fickle":
         # What the function adds is in one of the values alone.
         fixed = {"aggregates": ("number", "weight"), "lateness": LATENESS[-1]}
@@ -284,9 +302,10 @@ def draw_case(seed: str) -> Case:
             compile_plan(pipeline(each, after=behind)) for each in (program, program, changed)
         )
         scenario = Scenario(plan, rebuilt, other, settings, uploads, last)
-        return Case(program, scenario, regrouped=windows)
+        return Case(program, scenario, regrouped=windows, changed=changed if reads_the_same else None)
     rebuilt = compile_plan(pipeline(program))
-    return Case(program, Scenario(grouped(program), rebuilt, grouped(changed), settings, uploads, last))
+    scenario = Scenario(grouped(program), rebuilt, grouped(changed), settings, uploads, last)
+    return Case(program, scenario, changed=changed if reads_the_same else None)
 
 
 REGROUPED: dict[str, Any] = {

@@ -7,6 +7,7 @@ from typing import Any
 
 from tidegate.epochs import paths
 from tidegate.epochs.action import HOUSEKEEPING
+from tidegate.epochs.generation import generation_of
 from tidegate.epochs.head import Head
 from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import Event
@@ -47,6 +48,9 @@ EARLY_ALARMS = 3
 
 WIDE = "has a stage for a Distributed Map"
 """What the history says of such an answer of the plan function."""
+
+OPERATOR = "operator"
+"""Who replays a pipeline: somebody at a terminal, with rights of their own."""
 
 Message = Upload | Alarm
 
@@ -108,6 +112,11 @@ class Cloud:
     _executions: dict[str, Process] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._fingerprints = {
+            id(each): each.fingerprint() for each in (self.plan, self.rebuilt, self.incompatible)
+        }
+
     @property
     def head(self) -> Head | None:
         """The head as it is."""
@@ -136,6 +145,22 @@ class Cloud:
     def operator_starts(self) -> None:
         """Somebody starts an execution by hand."""
         self._start(f"by-hand-{self._number('by-hand')}")
+
+    def operator_replays(self, plan: Plan) -> None:
+        """Somebody deploys a pipeline, maybe another one, and replays it, until that is begun."""
+        if plan is not self.plan:
+            self.plan, self.rebuilt, self.incompatible = plan, plan, self.plan
+
+        def run() -> None:
+            while True:
+                try:
+                    self._invoke(OPERATOR, {})
+                except StateFailed:
+                    self.universe.scheduler.sleep(MINUTE)
+                else:
+                    return
+
+        self.universe.scheduler.spawn(self._name("replay"), run)
 
     # Queue, invocations, executions
 
@@ -234,13 +259,16 @@ class Cloud:
             limits = chaos.stream("limits").choice(self.settings.limits)
         plan = self.plan
         head = self.head
-        if head and head.epoch and chaos.strikes("upgrade"):
+        if head and head.epoch and function != OPERATOR and chaos.strikes("upgrade"):
             plan = chaos.stream("versions").choice((self.rebuilt, self.incompatible))
 
         def run() -> Answer:
             line = Line(self.universe, process, function, scheduler.moment + timeout)
             # Of its own lease even then: else nobody could go on before it runs out.
-            line.may_write = plan is not self.incompatible or payload.get("action") == "release"
+            fits = self._is_of_state(plan) or payload.get("action") == "release" or function == OPERATOR
+            # And of an epoch of an older generation, to which its plan belongs.
+            fits |= "stage" in payload and self._is_of_older(payload["epoch"])
+            line.may_write = lambda: fits or self._is_of_state(plan)
             try:
                 return self._handle(function, payload, line, plan, limits)
             except (TidegateError, Crash) as error:
@@ -252,6 +280,13 @@ class Cloud:
 
         process = scheduler.spawn(self._name(function), run, skew=skew, may_fail=True)
         return process
+
+    def _is_of_state(self, plan: Plan) -> bool:
+        """Whether the state belongs to a plan, or to none."""
+        return self.head is None or self.head.fingerprint == self._fingerprints[id(plan)]
+
+    def _is_of_older(self, epoch: int) -> bool:
+        return self.head is not None and generation_of(epoch) < generation_of(self.head.epoch)
 
     def _handle(
         self, function: str, payload: dict[str, Any], line: Line, plan: Plan, limits: Limits
@@ -291,6 +326,8 @@ class Cloud:
             inline_tasks=self.settings.inline_tasks,
             meter=meter,
         )
+        if function == OPERATOR:
+            return {"epoch": control.replay().epoch}
         if function == "intake":
             control.check()
             for message in payload["messages"]:

@@ -6,7 +6,7 @@ The idea is TigerBeetle's coverage marks, counted over seeds.
 from collections.abc import Iterable, Sequence
 
 from tidegate.testing.simulation.cloud import WIDE
-from tidegate.testing.simulation.oracles import ALL_HELD, CUT_UP
+from tidegate.testing.simulation.oracles import ALL_HELD, CUT_UP, REPLAYED
 from tidegate.testing.simulation.ports import Step
 
 MARKS: dict[str, tuple[str, str, str]] = {
@@ -40,6 +40,9 @@ MARKS: dict[str, tuple[str, str, str]] = {
     "reduce tasks were too many for an inline Map": ("plan", WIDE, "reduce"),
     "a map task had a shuffle object": ("map", "shuffle.arrow", ""),
     "all sources of a union were held by a backlog": ("oracle", ALL_HELD, ""),
+    "a replay was begun": ("oracle", REPLAYED, ""),
+    "a replay found a swept record": ("plan", "state get", "ObjectNotFound"),
+    "what an older generation froze was not committed": ("commit", "fails", "TidegateError"),
 }
 """For each mark what a step's process begins with, and what its call and its outcome contain."""
 

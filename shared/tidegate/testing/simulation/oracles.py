@@ -1,11 +1,13 @@
 """What must hold in every run, whatever its pipeline is."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tidegate.epochs import paths
 from tidegate.epochs.costs import Costs
+from tidegate.epochs.generation import beginning, generation_of, number_of
 from tidegate.epochs.head import Head
 from tidegate.epochs.intake import waiting
 from tidegate.epochs.manifest import Manifest, build_manifest, read_manifest
@@ -26,6 +28,9 @@ PROMPT = LEASE // 2
 """How long an accepted object may wait where no process fails, microseconds."""
 
 
+_EPOCH_OF_OUTPUT = re.compile("/epoch-([0-9]{10})-")
+
+REPLAYED = "a replay is begun"
 CUT_UP = "a file is cut up"
 ALL_HELD = "all sources of a union are held"
 """What the history says of an epoch after which each source has a watermark that waits for a backlog."""
@@ -90,13 +95,19 @@ class Watch:
 
     Attributes:
         cloud: The deployment.
-        manifests: What was committed, in order.
+        manifests: What was committed, in order; of the last generation.
         moments: When each of them was.
+        older: What older generations committed.
+        generation: The last generation.
+        repeats: How many epochs of an older generation this one repeats.
     """
 
     cloud: Cloud
     manifests: list[Manifest] = field(default_factory=list)
     moments: list[int] = field(default_factory=list)
+    older: list[Manifest] = field(default_factory=list)
+    generation: int = 1
+    repeats: int = 0
 
     def __post_init__(self) -> None:
         self.cloud.committed = self._committed
@@ -108,10 +119,13 @@ class Watch:
 
     def _committed(self, head: Head) -> None:
         violated = self.cloud.universe.violated
+        if generation_of(head.epoch) != self.generation:
+            self._begin(head)
+            return
         known = len(self.manifests)
-        if head.epoch not in (known, known + 1):
+        if number_of(head.epoch) not in (known, known + 1):
             violated(f"the head went from epoch {known} to {head.epoch}")
-        if head.epoch != known + 1:
+        if number_of(head.epoch) != known + 1:
             return
         key, named = head.manifest
         stored = self.cloud.state.current.get(key)
@@ -137,6 +151,17 @@ class Watch:
                 violated(f"epoch {head.epoch} is committed, and {name} is not there, or not of the winner")
         self.check_state()
 
+    def _begin(self, head: Head) -> None:
+        """A replay was begun: all that was committed is to be done again."""
+        if generation_of(head.epoch) != self.generation + 1 or not head.begins:
+            self.cloud.universe.violated(f"the head went from generation {self.generation} to {head.epoch}")
+        if head.repeats not in [each.epoch for each in (*self.manifests[-1:], *self.older)]:
+            self.cloud.universe.violated(f"{head.repeats} is to be repeated, and is not the last epoch")
+        self.cloud.universe.note("oracle", REPLAYED)
+        self.generation, self.repeats = self.generation + 1, number_of(head.repeats)
+        self.older += self.manifests
+        self.manifests, self.moments = [], []
+
     def _check_costs(self, manifest: Manifest) -> None:
         """Each stage is counted once, and the totals go on from the epoch before."""
         costs, violated = manifest.costs, self.cloud.universe.violated
@@ -144,7 +169,7 @@ class Watch:
         for stage, counts in costs.stages.items():
             if Counter(costs.totals[stage]) != Counter(before.totals.get(stage, {})) + Counter(counts):
                 violated(f"the costs of {stage} in epoch {manifest.epoch} are not added to the total")
-        if costs.epochs != manifest.epoch:
+        if costs.epochs != number_of(manifest.epoch):
             violated(f"{costs.epochs} epochs were counted at epoch {manifest.epoch}")
 
     def _published(self, epoch: int) -> dict[str, str]:
@@ -178,7 +203,7 @@ class Watch:
         chance = cloud.universe.chaos.stream("reader")
         while scheduler.processes > 1:
             head = cloud.head
-            if head is not None:
+            if head is not None and not head.begins:
                 began = scheduler.moment
                 scheduler.sleep(chance.choice((0, SECOND, 600 * SECOND)))
                 self._read(head, began)
@@ -222,18 +247,36 @@ class Watch:
             violated(f"uploads that no epoch took, or inputs that nobody uploaded: {set(taken) ^ uploaded}")
         if taken and max(taken.values()) > 1:
             violated(f"taken by more than one epoch: {[key for key, n in taken.items() if n > 1]}")
-        named = {name for each in self.manifests for name in each.outputs}
-        if named != set(cloud.output.current):
-            violated(
-                f"output that no manifest names, or that is missing: {named ^ set(cloud.output.current)}"
-            )
+        named = {name for each in (*self.older, *self.manifests) for name in each.outputs}
+        told = {each for each in cloud.output.current if each.startswith(f"{paths.GENERATIONS}/")}
+        found = {each for each in cloud.output.current if each not in told and not self._is_left_over(each)}
+        if named != found:
+            violated(f"output that no manifest names, or that is missing: {named ^ found}")
+        self._check_told(told)
+
+    def _is_left_over(self, output: str) -> bool:
+        """Whether it is of the epoch that an older generation was at when a replay was begun."""
+        epoch = int(_EPOCH_OF_OUTPUT.findall(output)[-1])
+        generation = generation_of(epoch)
+        committed = [each.epoch for each in self.older if generation_of(each.epoch) == generation]
+        return generation < self.generation and epoch == max(committed, default=beginning(generation)) + 1
+
+    def _check_told(self, told: set[str]) -> None:
+        """Readers were told of the last generation, and not before it had repeated all that was."""
+        last = paths.generation(self.cloud.plan.name, self.generation)
+        if self.generation == 1 or last not in told:
+            if told or self.generation > 1:
+                self.cloud.universe.violated(f"at generation {self.generation} readers were told of {told}")
+            return
+        if self.cloud.output.current[last].modified < self.moments[self.repeats - 1]:
+            self.cloud.universe.violated("readers were told of a generation before it was whole")
 
     def check_promptness(self) -> None:
         """Where no process fails, what was accepted is committed long before a lease runs out.
 
         A wake-up that is lost shows as this, for a coordinator that stands by mends it then.
         """
-        for record, moment in zip(self.records, self.moments, strict=True):
+        for record, moment in [*zip(self.records, self.moments, strict=True)][self.repeats :]:
             for each in record.inputs:
                 waited = moment - each.moment
                 if waited > PROMPT:

@@ -65,14 +65,14 @@ class Line:
     Attributes:
         function: The function that the process runs; its role's rights are compared with its calls.
         deadline: When the process is ended, whatever it does.
-        may_write: Whether it may change or start anything; not if it was deployed with another pipeline.
+        may_write: Says whether it may change or start anything; not if it was deployed with another pipeline.
     """
 
     universe: Universe
     process: Process
     function: str
     deadline: int
-    may_write: bool = True
+    may_write: Callable[[], bool] = lambda: True
 
     def call(self, store: str, operation: str, key: str, effect: Callable[[], Answer], **how: Any) -> Answer:
         """Makes a call, with what may go wrong at it.
@@ -91,7 +91,7 @@ class Line:
         """
         universe, what = self.universe, f"{store} {operation} {key}"
         universe.calls.add((self.function, store, operation, key))
-        if not self.may_write and operation in _WRITES:
+        if operation in _WRITES and not self.may_write():
             universe.violated(f"{self.process.name}, of an incompatible pipeline, writes {store}/{key}")
         strikes = universe.chaos.strikes if self.process.may_fail else _never
         self._pause(strikes, f"before {what}")

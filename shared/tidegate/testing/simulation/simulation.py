@@ -11,7 +11,7 @@ from tidegate.testing.simulation.cloud import Cloud, Settings
 from tidegate.testing.simulation.faults import GENTLE, HARMLESS, HOUR, MINUTE, Chaos, Faults
 from tidegate.testing.simulation.oracles import Watch
 from tidegate.testing.simulation.ports import Step, Universe
-from tidegate.testing.simulation.scheduler import Livelock, Scheduler
+from tidegate.testing.simulation.scheduler import SECOND, Livelock, Scheduler
 from tidegate.testing.simulation.state_machine import Definition
 
 TURNS = 40_000
@@ -51,6 +51,8 @@ class Scenario:
             all windows.
         repeatable: Whether the pipeline's own functions give the same each time. If not, a replay gives
             other bytes, and yet each task has one result.
+        replays: Behind which uploads, by their numbers, somebody replays the deployed pipeline.
+        changes: Whether with the first replay the incompatible pipeline takes the place of the deployed one.
     """
 
     plan: Plan
@@ -60,6 +62,8 @@ class Scenario:
     uploads: Sequence[Upload]
     flush: Sequence[Upload]
     repeatable: bool = True
+    replays: Sequence[int] = ()
+    changes: bool = False
 
 
 @dataclass
@@ -137,7 +141,7 @@ class Simulation:
             watch.check_end()
             if not set(self.faults.on) - HARMLESS:
                 watch.check_promptness()
-            if not set(self.faults.on) - GENTLE:
+            if not set(self.faults.on) - GENTLE and not scenario.changes:
                 watch.check_nothing_failed()
             if scenario.repeatable:
                 watch.replay()
@@ -148,8 +152,14 @@ class Simulation:
     def _disturbed(self, cloud: Cloud, watch: Watch) -> None:
         universe, scheduler = self._universe, self._universe.scheduler
 
+        def replay() -> None:
+            if scheduler.wait(lambda: cloud.head is not None, at_most=10 * MINUTE):
+                scheduler.sleep(universe.chaos.stream("replays").choice((0, 2, 20)) * SECOND)
+                changes = self.scenario.changes and cloud.plan is self.scenario.plan
+                cloud.operator_replays(self.scenario.incompatible if changes else cloud.plan)
+
         def upload_all() -> None:
-            for each in self.scenario.uploads:
+            for number, each in enumerate(self.scenario.uploads):
                 if each.behind_commit:
                     committed = len(watch.manifests)
                     scheduler.wait(lambda: len(watch.manifests) > committed, at_most=10 * MINUTE)  # noqa: B023
@@ -157,6 +167,8 @@ class Simulation:
                 cloud.upload(each.key, each.data, at_once=each.behind_commit)
                 if universe.chaos.strikes("second_coordinator"):
                     cloud.operator_starts()
+                if number in self.scenario.replays:
+                    scheduler.spawn(f"operator of upload {number}", replay)
 
         scheduler.spawn("uploader", upload_all)
         scheduler.spawn("reader", watch.read_along)
