@@ -57,7 +57,7 @@ transcripts: setup ## write docs/transcripts.md from tests/transcripts/*.yaml
 mutants: setup ## mistakes in the protocol, each of which the simulation must find
 	@$(BIN)/python -m tests.sim.mutants
 
-points: setup ## a crash, or an unknown outcome, at every call of the ports in 26 scenarios
+points: setup ## a crash, or an unknown outcome, at every call of the ports in 28 scenarios
 	@$(BIN)/python -m tests.epochs.points
 
 crash: setup ## kill -9, full disks, read-only folders, 10 minutes (MINUTES=, SEED=, ROUND=)

@@ -240,6 +240,22 @@ def test_a_changed_pipeline_is_replayed(place: Path, capsys: pytest.CaptureFixtu
     assert "1 on time" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((), "say what to replay: folders, by --input and --output, or a deployment, by --stack"),
+        (("--input", "in"), "say what to replay"),
+        (("--stack", "s", "--drain"), "leave out the folders, --workers and --drain"),
+        (("--stack", "s", "--output", "out"), "leave out the folders, --workers and --drain"),
+    ],
+)
+def test_a_replay_is_of_folders_or_of_a_deployment(
+    place: Path, capsys: pytest.CaptureFixture[str], given: tuple[str, ...], said: str
+) -> None:
+    assert main(["replay", "cli_pipeline.py", *given]) == 2
+    assert said in one_line(capsys)
+
+
 def test_a_replay_with_drain(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run() == 0
     (place / "in" / "scores" / "b.json").write_text(EVENT)

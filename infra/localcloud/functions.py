@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from infra.localcloud.runtime_api import Invocation, RuntimeApi
@@ -157,6 +157,20 @@ class FunctionPool:
         self._warm[definition.name] = []
         self._slots[definition.name] = threading.Semaphore(PROCESSES_PER_FUNCTION)
 
+    def update(self, name: str, environment: dict[str, str]) -> FunctionDefinition:
+        """Gives a function another environment, which holds for calls that begin from now on.
+
+        Raises:
+            KeyError: there is no such function.
+        """
+        with self._lock:
+            changed = replace(self.definitions[name], environment=environment)
+            self.definitions[name] = changed
+            retired, self._warm[name] = self._warm[name], []
+        for process in retired:
+            process.kill()
+        return changed
+
     def invoke(self, name: str, payload: bytes) -> Invocation:
         """Calls a function and waits for its end.
 
@@ -209,7 +223,8 @@ class FunctionPool:
     def _give_back(self, definition: FunctionDefinition, process: _Process, usable: bool) -> None:
         with self._lock:
             self._busy.discard(process)
-            if usable and not self._closed:
+            is_current = definition == self.definitions[definition.name]
+            if usable and is_current and not self._closed:
                 self._warm[definition.name].append(process)
                 return
         process.kill()

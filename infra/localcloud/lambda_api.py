@@ -1,4 +1,4 @@
-"""The part of Lambda's web API that clients and state machines use: invoke, list and look up functions."""
+"""The part of Lambda's web API that clients and state machines use: invoke, look up, update functions."""
 
 import json
 import re
@@ -29,8 +29,10 @@ class LambdaApi:
             status, headers, body = "200 OK", {}, json.dumps({"Functions": functions}).encode()
         elif method == "GET" and (match := _FUNCTION.match(path)):
             status, headers, body = self._describe(_name(match[1]), match[2] is not None)
+        elif method == "PUT" and (match := _FUNCTION.match(path)) and match[2]:
+            status, headers, body = self._update(_name(match[1]), json.loads(_body(environ)))
         elif method == "POST" and (match := _INVOKE.match(path)):
-            payload = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)) or b"{}"
+            payload = _body(environ) or b"{}"
             kind = environ.get("HTTP_X_AMZ_INVOCATION_TYPE", "RequestResponse")
             status, headers, body = self._invoke(_name(match[1]), payload, kind)
         fields = {"Content-Type": "application/json", "Content-Length": str(len(body)), **headers}
@@ -59,12 +61,26 @@ class LambdaApi:
         configuration = _configuration(definition)
         return "200 OK", {}, json.dumps(configuration if bare else {"Configuration": configuration}).encode()
 
+    def _update(self, name: str, asked: dict[str, Any]) -> tuple[str, dict[str, str], bytes]:
+        if name not in self._pool.definitions:
+            return self._missing(name)
+        if set(asked) != {"Environment"}:
+            text = "of a function only its environment can be updated here"
+            return self._error("501 Not Implemented", "NotImplemented", text)
+        changed = self._pool.update(name, asked["Environment"]["Variables"])
+        return "200 OK", {}, json.dumps(_configuration(changed)).encode()
+
     def _missing(self, name: str) -> tuple[str, dict[str, str], bytes]:
         return self._error("404 Not Found", "ResourceNotFoundException", f"Function not found: {name}")
 
     @staticmethod
     def _error(status: str, kind: str, message: str) -> tuple[str, dict[str, str], bytes]:
         return status, {"X-Amzn-ErrorType": kind}, json.dumps({"Type": "User", "Message": message}).encode()
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    return body
 
 
 def _name(quoted: str) -> str:

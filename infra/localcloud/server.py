@@ -23,6 +23,7 @@ from infra.localcloud.layer import lay_out_layer, lay_out_runtime
 from infra.localcloud.queue_poller import QueuePoller
 from infra.localcloud.schedules import Schedules
 from infra.localcloud.stack import deploy
+from infra.localcloud.stacks_api import StacksApi
 from infra.localcloud.template import REGION
 
 
@@ -44,11 +45,13 @@ def main() -> None:
         logs = Path(wanted["logs"] or Path(folder) / "logs")
         logs.mkdir(parents=True, exist_ok=True)
         pool = FunctionPool(logs)
-        server = _serve(wanted["port"], pool)
+        stacks = StacksApi()
+        server = _serve(wanted["port"], pool, stacks)
         endpoint = f"http://127.0.0.1:{server.port}"
         pollers: list[QueuePoller | Schedules] = []
         try:
             stack, pollers = _deploy(wanted, Path(folder), pool, endpoint)
+            stacks.outputs[wanted["stack"]] = stack["outputs"]
             places = {"endpoint": endpoint, "logs": str(logs), "layer": str(Path(folder) / "layer")}
             sys.stdout.write(json.dumps({**places, **stack}) + "\n")
             sys.stdout.flush()
@@ -62,9 +65,11 @@ def main() -> None:
             server.shutdown()
 
 
-def _serve(port: int, pool: FunctionPool) -> BaseWSGIServer:
+def _serve(port: int, pool: FunctionPool, stacks: StacksApi) -> BaseWSGIServer:
+    ours = {"awslambda": LambdaApi(pool), "cloudformation": stacks}
+
     def app(service: str) -> Any:
-        return LambdaApi(pool) if service == "awslambda" else patches.serialised(service)
+        return ours[service] if service in ours else patches.serialised(service)
 
     server = make_server(
         "127.0.0.1", port, DomainDispatcherApplication(app), threaded=True, request_handler=MotoRequestHandler

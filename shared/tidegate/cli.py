@@ -282,7 +282,11 @@ def _replay_deployed(plan: Plan, options: argparse.Namespace) -> int:
         raise UsageError("--stack replays a deployment: leave out the folders, --workers and --drain")
     control = deployed_replay.control_plane_of(options.stack, plan.outline())
     begun = deployed_replay.begin(control, skip_missing=options.skip_missing)
-    print(f"generation {begun.generation} of {plan.name}: {begun.of:,} epochs to repeat", file=sys.stderr)
+    print(
+        f"generation {begun.generation} of {plan.name}: {begun.of:,} epochs to repeat; Ctrl-C stops looking, "
+        "not the replay",
+        file=sys.stderr,
+    )
     for now in deployed_replay.watched(control, begun):
         print(f"epoch {now.epochs:,} of {now.of:,}", file=sys.stderr)
     print(f"generation {begun.generation} counts from now on: {named(plan.outline().sink, begun.generation)}")

@@ -125,9 +125,10 @@ def panes_of(documents: list[str]) -> Panes:
     return Counter(tuple(sorted((k, v) for k, v in pane.items() if k != "emitted_at")) for pane in parsed)
 
 
-def panes_in_cloud(cloud: LocalCloud) -> Panes:
+def panes_in_cloud(cloud: LocalCloud, folder: str = "totals") -> Panes:
     s3, bucket = cloud.client("s3"), cloud.outputs["OutputBucket"]
-    keys = [item["Key"] for item in s3.list_objects_v2(Bucket=bucket, Prefix="totals/").get("Contents", [])]
+    found = s3.list_objects_v2(Bucket=bucket, Prefix=f"{folder}/").get("Contents", [])
+    keys = [item["Key"] for item in found]
     return panes_of([s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys])
 
 
@@ -142,22 +143,19 @@ def panes_on_laptop(folder: Path, module: str = "scores") -> Panes:
 
 def stats_of(cloud: LocalCloud) -> str:
     """What `tidegate stats` prints about the deployment."""
-    pipeline = f"{HERE / 'pipelines' / 'scores.py'}:pipeline"
-    command = [
-        sys.executable,
-        "-m",
-        "tidegate",
-        "stats",
-        pipeline,
-        "--bucket",
-        cloud.resources["StateBucket"],
-    ]
-    aws = {"AWS_ENDPOINT_URL": cloud.endpoint, "AWS_REGION": REGION}
+    asked = tidegate(cloud, "stats", "scores", "--bucket", cloud.resources["StateBucket"])
+    assert asked.returncode == 0, asked.stderr
+    return asked.stdout
+
+
+def tidegate(cloud: LocalCloud, command: str, module: str, *more: str) -> "subprocess.CompletedProcess[str]":
+    """Runs the command line with a pipeline, as somebody who has the account's keys."""
+    pipeline = f"{HERE / 'pipelines' / module}.py:pipeline"
+    aws = {"AWS_ENDPOINT_URL": cloud.endpoint, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
     keys = {"AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "shared"), **aws, **keys}
-    return subprocess.run(
-        command, check=True, env=environment, stdout=subprocess.PIPE, text=True, timeout=60
-    ).stdout
+    asked = [sys.executable, "-m", "tidegate", command, pipeline, *more]
+    return subprocess.run(asked, check=False, env=environment, capture_output=True, text=True, timeout=90)
 
 
 @pytest.mark.parametrize(("small_epoch_bytes", "called"), PATHS, ids=["one function", "fanned out"])

@@ -206,6 +206,26 @@ def test_an_idle_process_that_is_killed_is_replaced_before_the_next_call(bridge:
     assert answer["process"] != killed
 
 
+def test_a_function_has_its_new_environment_from_the_next_call_on(bridge: LocalCloud) -> None:
+    functions = bridge.client("lambda")
+    (name,) = [each["FunctionName"] for each in functions.list_functions()["Functions"]]
+    before = invoke(bridge, "one")[1]["process"]
+    variables = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+    changed = functions.update_function_configuration(
+        FunctionName=name, Environment={"Variables": {**variables, "NEW": "1"}}
+    )
+    assert changed["Environment"]["Variables"]["NEW"] == "1"
+    assert invoke(bridge, "two")[1]["process"] != before, "no warm process has it"
+
+
+def test_the_deployed_stack_is_described(bridge: LocalCloud) -> None:
+    client = bridge.client("cloudformation")
+    (stack,) = client.describe_stacks(StackName="bridge")["Stacks"]
+    assert {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())} == bridge.outputs
+    with pytest.raises(client.exceptions.ClientError, match="Stack with id other does not exist"):
+        client.describe_stacks(StackName="other")
+
+
 def test_wide_stages_run_as_the_deployed_machine_has_them(bridge: LocalCloud) -> None:
     """Planned and committed in name only: a real epoch of more than 40 tasks takes long on one machine."""
     text = DEFINITION.read_text().replace("${Partition}", "aws")

@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import boto3
-
 from tidegate.epochs import intake
 from tidegate.epochs.generation import generation_of, number_of
 from tidegate.epochs.head import Head
@@ -20,6 +18,7 @@ from tidegate.runtime import deployment
 from tidegate.runtime.control_plane import ControlPlane
 from tidegate.runtime.meter import Meter
 from tidegate.runtime.replay import reads_others
+from tidegate.stores.aws import asked_by_hand, outputs_of_stack
 
 _OUTPUTS = {
     "InputBucket": "TIDEGATE_INPUT_BUCKET",
@@ -64,12 +63,7 @@ def control_plane_of(stack: str, outline: Outline) -> ControlPlane:
     Raises:
         UsageError: There is no such stack, or it is none of Tidegate's.
     """
-    client = boto3.client("cloudformation")
-    try:
-        (described,) = client.describe_stacks(StackName=stack)["Stacks"]
-    except client.exceptions.ClientError as error:
-        raise UsageError(f"the stack {stack!r} cannot be described: {error}") from None
-    values = {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", ())}
+    values = outputs_of_stack(stack)
     if lacking := sorted(set(_OUTPUTS) - set(values)):
         raise UsageError(
             f"the stack {stack!r} has no outputs {', '.join(lacking)}; give the name of a stack that was "
@@ -89,14 +83,16 @@ def begin(control: ControlPlane, *, skip_missing: bool) -> Repeated:
     Raises:
         UsageError: There is nothing to replay, or it cannot be replayed as it was. Nothing was changed.
     """
-    missing = _missing(control)
+    with asked_by_hand():
+        missing = _missing(control)
     if missing and not skip_missing:
         named = ", ".join(missing[:_NAMED]) + (", …" if len(missing) > _NAMED else "")
         raise UsageError(
             f"of the objects that the state was built from, {len(missing):,} (such as {named}) are gone from "
             f"s3://{control.input_bucket}; or say --skip-missing: each of them is a dead letter then"
         )
-    return Repeated.at(control.replay())
+    with asked_by_hand():
+        return Repeated.at(control.replay())
 
 
 def watched(

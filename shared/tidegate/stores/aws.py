@@ -6,13 +6,14 @@ The only import of boto3. Objects have a file of their own (`s3`), since map and
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import boto3
+from botocore.exceptions import BotoCoreError, ClientError
 
-from tidegate.errors import ConditionFailed, TidegateError
+from tidegate.errors import ConditionFailed, TidegateError, UsageError
 from tidegate.stores.ports import Add, Anything, Delete, ObjectInfo, Put, Row, Write
 
 _ATTEMPTS = 8
@@ -211,6 +212,30 @@ class StateMachine:
         except self._client.exceptions.ExecutionAlreadyExists:
             return False
         return True
+
+
+@contextmanager
+def asked_by_hand() -> Iterator[None]:
+    """Says what is wrong with the names, the region or the keys that somebody gave, in the service's words.
+
+    Raises:
+        UsageError: A service refused a request, or could not be asked.
+    """
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise UsageError(f"AWS: {error}; see to the names, the region and the keys that you gave") from None
+
+
+def outputs_of_stack(stack: str) -> dict[str, str]:
+    """The values of a deployed stack's outputs, by their keys.
+
+    Raises:
+        UsageError: See `asked_by_hand`.
+    """
+    with asked_by_hand():
+        (described,) = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    return {each["OutputKey"]: each["OutputValue"] for each in described.get("Outputs", ())}
 
 
 def _pause(attempt: int) -> None:
