@@ -202,7 +202,7 @@ def remains(plan: Plan, world: World) -> Remains:
     manifests = [manifest_of(plan, world, epoch) for epoch in range(first, head.epoch + 1)]
     last = manifests[-1]
     assert head.manifest[0] == last.key
-    outputs = {info.key: world.output.get(info.key) for info in world.output.list("")}
+    outputs = {key: world.output.get(key) for key in sorted(world.output._objects)}
     state: list[dict[str, Any]] = []
     if plan.grouping is not None:
         frame = read_segments(world.state, last.segments, KeyRange(0, KEY_GROUPS), plan.grouping)

@@ -9,6 +9,7 @@ CHOSEN = (
     "fixed, every two, discarding, one file an epoch",
     "global, every two, accumulating, one file an epoch",
     "no grouping, fanned out",
+    "a replay before the last wave, one file an epoch",
 )
 
 
