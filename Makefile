@@ -26,8 +26,8 @@ setup: .venv/.done ## make .venv with everything that the other targets need; no
 demo: setup ## a year of flights as a stream: early, on-time and late panes
 	@$(BIN)/python -m pipelines.demo
 
-test: setup ## all tests
-	@$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
+test: setup ## all tests; with 1,000 seeds of the simulation (SEEDS=)
+	@SIMULATION_SEEDS=$(or $(SEEDS),1000) $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 check: setup ## formatting, lint, types
 	@$(BIN)/ruff format --check .

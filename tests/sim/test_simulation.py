@@ -14,7 +14,7 @@ from tidegate.testing.simulation.faults import STRENGTHS, Faults, draw_faults
 from tidegate.testing.simulation.marks import missing
 from tidegate.testing.simulation.timeline import timeline
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "350"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "1000"))
 
 
 def test_no_seed_breaks_a_promise(
