@@ -1,3 +1,6 @@
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -77,6 +80,28 @@ def test_one_run_at_a_time(folders: Folders) -> None:
         folders.locked(),
     ):
         pass
+    with folders.locked():
+        pass
+
+
+LEFT_BEHIND = """
+import os, signal, sys, time
+from pathlib import Path
+from tidegate.runtime.folders import Folders
+
+with Folders(*map(Path, sys.argv[1:])).locked():
+    if os.fork() == 0:
+        time.sleep(0.3)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+"""A run that is killed while it starts a worker, which has the run's files open for a moment more."""
+
+
+def test_what_a_killed_run_leaves_behind_is_waited_for(folders: Folders) -> None:
+    given = [str(each) for each in (folders.input, folders.output, folders.state)]
+    killed = subprocess.run([sys.executable, "-c", LEFT_BEHIND, *given], check=False)
+    assert killed.returncode == -signal.SIGKILL
     with folders.locked():
         pass
 

@@ -1,10 +1,12 @@
 """The folders of an embedded run: where input, output and state lie."""
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from tidegate.epochs.manifest import Manifest
 from tidegate.epochs.tasks import TaskStores
@@ -15,6 +17,13 @@ from tidegate.stores.ports import ObjectInfo
 
 LOCK = ".lock"
 """The file of the state folder that a run locks."""
+
+DYING = 2.0
+"""Seconds that a run waits for another one's lock: what was killed may take as long to be gone, with a worker
+that it was about to start and that has the run's files open until then."""
+
+_LOOK = 0.05
+"""Seconds between two tries."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class Folders:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keeps other runs away from the same state.
+        """Keeps other runs away from the same state; waits a moment for one that is about to end.
 
         Raises:
             UsageError: Another run uses it, or the folder cannot be written.
@@ -82,12 +91,11 @@ class Folders:
         except OSError as error:
             raise _failed("written", error) from None
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(
-                    f"another run uses the state in {self.state}; wait for it, or stop it"
-                ) from None
+            refused_at = time.monotonic() + DYING
+            while not _lock(lock):
+                if time.monotonic() > refused_at:
+                    raise UsageError(f"another run uses the state in {self.state}; wait for it, or stop it")
+                time.sleep(_LOOK)
             yield
 
     def check(self, outline: Outline) -> None:
@@ -119,6 +127,15 @@ class Folders:
         LocalObjects(self.state).clear_unfinished(outline.pipeline)
         for folder in (outline.sink, *outline.late, DEAD_LETTERS):
             LocalObjects(self.output).clear_unfinished(folder)
+
+
+def _lock(file: IO[str]) -> bool:
+    """Locks a file unless somebody else has it locked."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def state_of(output_folder: Path) -> Path:
