@@ -131,6 +131,38 @@ def test_the_old_generation_can_commit_no_more() -> None:
     assert world.table._rows == before
 
 
+@pytest.mark.parametrize("looks", ["before", "behind"])
+def test_a_late_commit_of_the_same_plan_takes_nothing_that_waits(looks: str) -> None:
+    """Nor if its inputs are so many that they leave in writes of their own, once the head has moved."""
+    many: Wave = tuple((f"scores/{n:04}.json", lines(("x", 1, n % 50))) for n in range(120))
+    world, _ = finished()
+    process = Process(PLAN, world, Limits())
+    process.accept(many, NOON + 700 * SECOND)
+    frozen = process.coordinator.plan()
+    assert frozen is not None
+    process.invoker.run(process.coordinator.tasks(frozen, State.EPOCH))
+
+    def fence() -> None:
+        begin(PLAN.outline(), world.state, world.table)
+
+    if looks == "behind":
+        fence()
+        late = process
+    else:
+        trace = Interference()
+        Process(PLAN, world.copy(), Limits(), trace).coordinator.commit(frozen)
+        write = next(number for number, call in enumerate(trace.trace, 1) if call.startswith("table write"))
+        late = Process(PLAN, world, Limits(), Interference(write, before=fence))
+    before = intake.waiting(world.table, 1_000)
+    with pytest.raises(TidegateError, match="of generation 1 is not committed any more"):
+        late.coordinator.commit(frozen)
+    assert intake.waiting(world.table, 1_000) == before
+    assert len(before) == 120
+    drive(process.coordinator, process.invoker)
+    assert not intake.waiting(world.table, 1_000)
+    assert _record(world, process.head.epoch).inputs == frozen.inputs
+
+
 def test_a_commit_between_look_and_write_is_repeated_too() -> None:
     """The old generation commits an epoch just before the new one is begun."""
     world, process = finished()

@@ -34,7 +34,7 @@ from enum import StrEnum
 
 from tidegate.epochs import intake, paths
 from tidegate.epochs.costs import UNMETERED, Meter
-from tidegate.epochs.generation import generation_of
+from tidegate.epochs.generation import generation_of, number_of
 from tidegate.epochs.head import Head
 from tidegate.epochs.history import record_of
 from tidegate.epochs.layout import Limits, lay_out, take_waiting
@@ -237,6 +237,7 @@ class Coordinator:
             self._commit(head, self._adopted(paths.record(self._outline.pipeline, epoch)))
 
     def _commit(self, head: Head, record: EpochRecord) -> Manifest:
+        _check_generation(head, record)
         committed = self._manifest(head.manifest)
         if committed is not None and head.epoch >= record.epoch:
             # The epoch's own manifest may be swept by now.
@@ -262,10 +263,12 @@ class Coordinator:
                 *(deletes if at_once else ()),
             )
         except ConditionFailed:
-            if self._head().epoch < record.epoch:
+            head = self._head()
+            _check_generation(head, record)
+            if head.epoch < record.epoch:
                 raise TidegateError(
                     f"epoch {record.epoch} of {record.pipeline} cannot be committed: the head is at epoch "
-                    f"{self._head().epoch}; the table was changed from outside, restore it from a backup"
+                    f"{head.epoch}; the table was changed from outside, restore it from a backup"
                 ) from None
         self._last = moved.manifest, manifest
         settled(moved, record.pipeline, self._objects, self._table, begun=False)
@@ -360,6 +363,16 @@ class Coordinator:
         if self._last[0] != reference:
             self._last = reference, read_manifest(self._objects, reference)
         return self._last[1]
+
+
+def _check_generation(head: Head, record: EpochRecord) -> None:
+    """Refuses to commit what a replay has fenced: its inputs wait, for the generation that takes them."""
+    generation = generation_of(record.epoch)
+    if generation_of(head.epoch) > generation:
+        raise TidegateError(
+            f"epoch {number_of(record.epoch)} of generation {generation} is not committed any more: a replay "
+            f"of {record.pipeline} was begun; its inputs are processed by that"
+        )
 
 
 def event_of(record: EpochRecord | None) -> Event:

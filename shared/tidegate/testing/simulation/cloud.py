@@ -123,6 +123,14 @@ class Cloud:
         row = self.table.get(paths.HEAD)
         return None if row is None else Head.of(row)
 
+    @property
+    def is_committing(self) -> bool:
+        """Whether the manifest is there of the epoch behind the head."""
+        return (
+            self.head is not None
+            and paths.manifest(self.plan.name, self.head.epoch + 1) in self.state.current
+        )
+
     # What happens outside of the system
 
     def upload(self, key: str, data: bytes, *, at_once: bool = False) -> None:

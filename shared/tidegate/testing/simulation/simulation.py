@@ -141,7 +141,8 @@ class Simulation:
             watch.check_end()
             if not set(self.faults.on) - HARMLESS:
                 watch.check_promptness()
-            if not set(self.faults.on) - GENTLE and not scenario.changes:
+            # A replay refuses the commit that it overtakes.
+            if not set(self.faults.on) - GENTLE and not scenario.replays:
                 watch.check_nothing_failed()
             if scenario.repeatable:
                 watch.replay()
@@ -154,7 +155,12 @@ class Simulation:
 
         def replay() -> None:
             if scheduler.wait(lambda: cloud.head is not None, at_most=10 * MINUTE):
-                scheduler.sleep(universe.chaos.stream("replays").choice((0, 2, 20)) * SECOND)
+                wait = universe.chaos.stream("replays").choice((0, 2, 20, None, None))
+                if wait is None:
+                    # Just when an epoch is about to be committed.
+                    scheduler.wait(lambda: cloud.is_committing, at_most=2 * MINUTE)
+                else:
+                    scheduler.sleep(wait * SECOND)
                 changes = self.scenario.changes and cloud.plan is self.scenario.plan
                 cloud.operator_replays(self.scenario.incompatible if changes else cloud.plan)
 
