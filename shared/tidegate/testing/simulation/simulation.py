@@ -139,7 +139,9 @@ class Simulation:
             universe.violated(str(error))
         else:
             watch.check_end()
-            if not set(self.faults.on) - HARMLESS:
+            # An execution that a replay overtook, or that an upgrade made refuse, fails without any fault. Who
+            # stands by then waits for as long as its lease would have lasted.
+            if not set(self.faults.on) - HARMLESS and not cloud.broken:
                 watch.check_promptness()
             # A replay refuses the commit that it overtakes.
             if not set(self.faults.on) - GENTLE and not scenario.replays:
