@@ -273,6 +273,20 @@ def test_uploads_whose_events_were_lost_are_accepted_once(deployed: Deployed) ->
     assert sorted(map(str, waiting)) == sorted(each.key for each in objects)
 
 
+def test_a_listing_that_fails_when_it_notes_that_it_is_done_has_woken_somebody(
+    deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed.uploads.found = [ObjectInfo("scores/a.json", 1, "v", NOON)]
+
+    def fails(*_: object) -> None:
+        raise Crash
+
+    monkeypatch.setattr(lease, "note", fails)
+    with pytest.raises(Crash):
+        deployed.control.reconcile()
+    assert len(deployed.started) == 1
+
+
 def test_a_listing_that_is_stopped_has_found_some(deployed: Deployed) -> None:
     names = [f"scores/{number:04}.json" for number in range(1_000)]
     deployed.uploads.found = [ObjectInfo(name, 1, "v", NOON) for name in names]

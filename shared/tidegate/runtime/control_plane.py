@@ -276,10 +276,11 @@ class ControlPlane:
         # Bit by bit, so that a call that runs into its timeout has found some of them.
         while some := list(islice(objects, _AT_A_TIME)):
             accepted += accept(self.table, some, self.clock.now())
-        lease.note(self.table, lease.RECONCILED, began)
         if accepted:
             # As after every intake: the execution that this call belongs to may have gone idle meanwhile.
             self.wake()
+        # Last, for a call that fails here has woken somebody, and one that is tried again accepts nothing.
+        lease.note(self.table, lease.RECONCILED, began)
         return {"accepted": accepted}
 
     def sweep(self) -> Answer:
