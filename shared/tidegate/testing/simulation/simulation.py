@@ -139,8 +139,8 @@ class Simulation:
             universe.violated(str(error))
         else:
             watch.check_end()
-            # An execution that a replay overtook, or that an upgrade made refuse, fails without any fault. Who
-            # stands by then waits for as long as its lease would have lasted.
+            # An execution that a replay overtook, or that an upgrade made refuse, fails without a fault, and
+            # who stands by waits for as long as its lease would have lasted.
             if not set(self.faults.on) - HARMLESS and not cloud.broken:
                 watch.check_promptness()
             # A replay refuses the commit that it overtakes.
