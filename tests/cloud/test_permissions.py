@@ -27,7 +27,7 @@ from tidegate.plan import Plan, compile_plan
 from tidegate.runtime.control_plane import ControlPlane
 from tidegate.stores.memory import ManualClock, MemoryObjects, MemoryTable
 from tidegate.stores.ports import Add, Delete, ObjectInfo, Objects, Put, Row, Wanted, Write, in_turn
-from tidegate.testing.permissions import Call, Grant, Permissions
+from tidegate.testing.permissions import Call, Grant, Permissions, alarm
 
 RESOURCES: dict[str, Any] = transformed(Path(__file__).parents[2] / "template.yaml", {})["Resources"]
 PERMISSIONS = Permissions.of(RESOURCES)
@@ -113,7 +113,7 @@ class NotedAlarms:
     note: Note
 
     def set(self, moment: int, now: int) -> None:
-        self.note(Call("alarms", "set", str(moment)))
+        self.note(alarm(moment, now))
 
 
 @dataclass
@@ -226,7 +226,7 @@ def marked() -> Plan:
     return compile_plan(tg.Pipeline("copies", stream.write_json("copies")))
 
 
-def grouped_twice() -> Plan:
+def grouped_twice(early: str) -> Plan:
     """With early panes by the clock, whose alarms somebody has to set."""
     stream = tg.read_json(
         "scores",
@@ -237,7 +237,7 @@ def grouped_twice() -> Plan:
     for _ in range(2):
         windows = stream.window(tg.FixedWindows("1m"), allowed_lateness="1h")
         by_clock = windows.trigger(
-            tg.AfterWatermark(early=tg.AfterProcessingTime("1h"), late=tg.AfterCount(1))
+            tg.AfterWatermark(early=tg.AfterProcessingTime(early), late=tg.AfterCount(1))
         )
         stream = by_clock.accumulate(tg.ACCUMULATING_AND_RETRACTING).group_by("team").agg(games=tg.count())
     return compile_plan(tg.Pipeline("twice", stream.write_json("twice")))
@@ -286,7 +286,7 @@ def another_plan(deployed: Deployed) -> None:
 def calls() -> dict[str, set[Call]]:
     """What each function called on all paths that it has."""
     calls: dict[str, set[Call]] = defaultdict(set)
-    for plan in (compiled(), without_shuffle(), marked(), grouped_twice()):
+    for plan in (compiled(), without_shuffle(), marked(), grouped_twice("1h"), grouped_twice("5m")):
         for limits in (SMALL, FANNED_OUT):
             waves(Deployed(plan, limits, calls), twice=True)
             deployed = Deployed(plan, limits, calls)
@@ -390,7 +390,8 @@ def who(call: Call) -> set[str]:
         (Call("table", "update", "coordinator"), {"intake", "plan", "reconcile"}),
         (HEAD, {"intake", "plan", "epoch", "commit", "reconcile"}),
         (Call("machine", "start", "an execution"), {"intake", "plan", "reconcile"}),
-        (Call("alarms", "set", "1"), {"plan"}),
+        (alarm(SECOND, 0), {"plan", "reconcile"}),
+        (alarm(86_400 * SECOND, 0), {"plan"}),
     ],
     ids=lambda given: " ".join(sorted(given)) or "nobody" if isinstance(given, set) else str(given),
 )

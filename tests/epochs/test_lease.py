@@ -69,11 +69,11 @@ def test_give_back_whatever_came_meanwhile() -> None:
     table = MemoryTable()
     lease.acquire(table, "one", NOW)
     lease.wake(table)
-    lease.give_back(table, "one", ended=False)
+    lease.give_back(table, "one")
     assert not lease.read(table).is_held(NOW)
     assert lease.read(table).wake == 1
     lease.acquire(table, "two", NOW)
-    lease.give_back(table, "one", ended=False)
+    lease.give_back(table, "one")
     assert lease.read(table).holder == "two"
 
 
@@ -85,7 +85,7 @@ def test_the_counter_only_grows() -> None:
         held = lease.acquire(table, f"holder{number}", NOW)
         assert held is not None
         lease.wake(table)
-        lease.give_back(table, f"holder{number}", ended=False)
+        lease.give_back(table, f"holder{number}")
     assert seen == [1, 3, 5]
 
 
@@ -204,8 +204,20 @@ def test_a_coordinator_that_went_idle_gets_the_lease_no_more() -> None:
 def test_a_coordinator_that_failed_may_be_started_again() -> None:
     table = MemoryTable()
     lease.acquire(table, "one", NOW)
-    lease.give_back(table, "one", ended=False)
+    assert not lease.give_up(table, "one"), "nobody stands by"
     assert lease.acquire(table, "one", NOW) is not None
+
+
+def test_who_failed_hears_once_that_somebody_stands_by() -> None:
+    table = MemoryTable()
+    lease.acquire(table, "one", NOW)
+    lease.stand_by(table, "two")
+    assert not lease.give_up(table, "two"), "it has no lease"
+    assert lease.give_up(table, "one")
+    assert lease.read(table).standby == ""
+    assert not lease.give_up(table, "one"), "asked again"
+    lease.acquire(table, "three", NOW)
+    assert not lease.give_up(table, "three"), "it was started in the place of who stood by"
 
 
 def test_how_long_a_lease_lasts_at_most() -> None:

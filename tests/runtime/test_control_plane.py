@@ -24,7 +24,7 @@ from tidegate.outline import Outline, SourceOutline
 from tidegate.runtime.control_plane import ControlPlane, Received
 from tidegate.runtime.notifications import Alarm
 from tidegate.stores.memory import ManualClock, MemoryAlarms
-from tidegate.stores.ports import ObjectInfo, Put
+from tidegate.stores.ports import QUEUE_DELAY, ObjectInfo, Put
 from tidegate.testing.faults import Crash, FaultyTable, Interference
 
 PLAN = compiled()
@@ -135,10 +135,33 @@ def test_one_execution_stands_by_whoever_holds_the_lease_meanwhile(deployed: Dep
     (standby,) = deployed.running
     assert deployed.control.plan(f"arn:aws:states:::execution:epochs:{standby}", 0)["action"] == "wait"
     for number in range(5):
-        lease.give_back(deployed.world.table, f"busy{number - 1}" if number else "busy", ended=True)
+        lease.give_back(deployed.world.table, f"busy{number - 1}" if number else "busy")
         lease.acquire(deployed.world.table, f"busy{number}", NOON)
         deployed.control.wake()
     assert deployed.running == {standby}
+
+
+def test_a_coordinator_that_fails_has_another_started_for_the_one_that_stands_by(deployed: Deployed) -> None:
+    """Else that one would wait for as long as the lease of the failed one would have lasted."""
+    lease.acquire(deployed.world.table, "busy", NOON)
+    deployed.control.wake()
+    (standby,) = deployed.running
+    deployed.control.plan(standby, 0)
+    deployed.control.release("busy")
+    (instead,) = deployed.running - {standby}
+    assert deployed.settle(instead)[-1] == "idle"
+
+
+def test_coordinators_that_fail_one_after_the_other_start_one(deployed: Deployed) -> None:
+    lease.acquire(deployed.world.table, "busy", NOON)
+    deployed.control.wake()
+    (standby,) = deployed.running
+    deployed.control.plan(standby, 0)
+    deployed.control.release("busy")
+    (instead,) = deployed.running - {standby}
+    lease.acquire(deployed.world.table, instead, NOON)
+    deployed.control.release(instead)
+    assert deployed.running == {standby, instead}
 
 
 def test_who_stood_by_and_took_the_lease_has_another_stand_by(deployed: Deployed) -> None:
@@ -285,6 +308,24 @@ def test_a_listing_that_fails_when_it_notes_that_it_is_done_has_woken_somebody(
     with pytest.raises(Crash):
         deployed.control.reconcile()
     assert len(deployed.started) == 1
+
+
+def test_a_listing_that_dies_behind_what_it_accepted_has_set_an_alarm(deployed: Deployed) -> None:
+    """For a call that is tried again accepts nothing new, and wakes nobody; or nobody tries it again."""
+    deployed.uploads.found = [ObjectInfo("scores/a.json", 1, "v", NOON)]
+
+    def dies(_: str) -> bool:
+        raise Crash
+
+    with pytest.raises(Crash):
+        replace(deployed.control, start=dies).reconcile()
+    assert deployed.alarms.moments == [NOON + QUEUE_DELAY]
+    assert deployed.control.reconcile() == {"accepted": 0}
+    assert deployed.alarms.moments == [NOON + QUEUE_DELAY], "and none where nothing is new"
+    deployed.control.receive(Alarm(NOON + QUEUE_DELAY))
+    deployed.control.wake()
+    (execution,) = deployed.running
+    assert deployed.settle(execution)[-1] == "epoch"
 
 
 def test_a_listing_that_is_stopped_has_found_some(deployed: Deployed) -> None:

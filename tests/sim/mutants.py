@@ -303,8 +303,8 @@ def whoever_stands_by_counts_as_alive() -> Iterator[None]:
     """As it was once: to start an execution under the name of one that was stopped starts nothing."""
     original = control_plane.ControlPlane.wake
 
-    def wake(self: Any) -> None:
-        original(replace(self, start=lambda name: self.start(name) or True))
+    def wake(self: Any, leaving: str = "") -> None:
+        original(replace(self, start=lambda name: self.start(name) or True), leaving)
 
     with patch.object(control_plane.ControlPlane, "wake", wake):
         yield

@@ -70,7 +70,12 @@ def accept(table: Table, objects: Iterable[InputObject], now: int) -> int:
     Returns:
         How many were new.
     """
-    fresh = list(enumerate(new(table, objects)))
+    return enter(table, new(table, objects), now)
+
+
+def enter(table: Table, objects: Sequence[InputObject], now: int) -> int:
+    """As `accept`, for objects that `new` just found to be so."""
+    fresh = list(enumerate(objects))
     accepted = 0
     for start in range(0, len(fresh), _TOGETHER):
         chunk = [_rows(_placed(each, now, sequence)) for sequence, each in fresh[start : start + _TOGETHER]]

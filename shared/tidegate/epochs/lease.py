@@ -150,18 +150,24 @@ def ring(table: Table, alarm: int) -> None:
             return
 
 
-def give_back(table: Table, holder: str, *, ended: bool) -> None:
-    """Gives the lease back whatever came meanwhile.
-
-    Args:
-        table: The pipeline's table.
-        holder: The coordinator.
-        ended: Whether it will never go on; one that failed may be started again.
-    """
-    while True:
-        found = read(table)
-        if found.holder != holder or _replace(table, found, _ended(found) if ended else _free(found)):
+def give_back(table: Table, holder: str) -> None:
+    """Ends a coordinator whatever came meanwhile."""
+    while (found := read(table)).holder == holder:
+        if _replace(table, found, _ended(found)):
             return
+
+
+def give_up(table: Table, holder: str) -> bool:
+    """Gives the lease back for a coordinator that failed, and may be started again.
+
+    Returns:
+        Whether somebody stands by, who would look only when this lease had run out. Nobody counts as standing
+        by any more: whoever is started in that one's place and fails as well is followed by nobody.
+    """
+    while (found := read(table)).holder == holder:
+        if _replace(table, found, {**_free(found), "standby": ""}):
+            return bool(found.standby)
+    return False
 
 
 def mark(holder: str) -> str:

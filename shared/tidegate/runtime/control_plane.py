@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from tidegate.epochs import lease, paths
 from tidegate.epochs.action import HOUSEKEEPING, Action, next_action
 from tidegate.epochs.head import Head
-from tidegate.epochs.intake import InputObject, accept
+from tidegate.epochs.intake import InputObject, accept, enter, new
 from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import Coordinator, Event
 from tidegate.epochs.record import EpochRecord
@@ -22,11 +22,17 @@ from tidegate.epochs.repetition import announcement, begin
 from tidegate.epochs.result import Task, tasks_of
 from tidegate.epochs.sweep import EPOCHS_KEPT, sweep
 from tidegate.errors import ForeignObject
-from tidegate.limits import EXECUTION_HISTORY, INLINE_TASKS, LEASE, RECONCILE_OVERLAP, SWEPT_AFTER
+from tidegate.limits import (
+    EXECUTION_HISTORY,
+    INLINE_TASKS,
+    LEASE,
+    RECONCILE_OVERLAP,
+    SWEPT_AFTER,
+)
 from tidegate.outline import Outline, stage_name
 from tidegate.runtime.meter import Meter
 from tidegate.runtime.notifications import Alarm, Upload
-from tidegate.stores.ports import Alarms, Clock, ObjectInfo, Objects, Table
+from tidegate.stores.ports import QUEUE_DELAY, Alarms, Clock, ObjectInfo, Objects, Table
 
 Answer = dict[str, Any]
 
@@ -76,7 +82,7 @@ class ControlPlane:
         input_bucket: The name that events must have for it.
         limits: How large epochs may be.
         clock: The machine's clock.
-        alarms: Call for a coordinator when processing time alone makes an epoch due.
+        alarms: Call for a coordinator when processing time alone makes an epoch due, or a call may have died.
         start: Starts an execution of the state machine under a name, unless one runs under it; False if one
             did and has ended, for a name is used once.
         swept_after: How long ago an epoch must have been superseded before it is swept, microseconds.
@@ -187,7 +193,7 @@ class ControlPlane:
         if history >= EXECUTION_HISTORY:
             self.check()
             # An execution's history is bounded, so another one goes on.
-            lease.give_back(self.table, execution, ended=True)
+            lease.give_back(self.table, execution)
             self.wake(leaving=_name_of(execution))
             return {"action": Event.NOTHING.value}
         meter = self.meter()
@@ -253,8 +259,12 @@ class ControlPlane:
         return head
 
     def release(self, execution: str) -> Answer:
-        """Gives back the lease of a coordinator that failed, so that the next upload starts another."""
-        lease.give_back(self.table, execution, ended=False)
+        """Gives back the lease of a coordinator that failed, so that the next upload starts another.
+
+        If somebody stands by, for it came while this one was at work, another is started at once.
+        """
+        if lease.give_up(self.table, execution):
+            self.wake(leaving=_name_of(execution))
         return {"action": "released"}
 
     def reconcile(self) -> Answer:
@@ -275,7 +285,11 @@ class ControlPlane:
         accepted = 0
         # Bit by bit, so that a call that runs into its timeout has found some of them.
         while some := list(islice(objects, _AT_A_TIME)):
-            accepted += accept(self.table, some, self.clock.now())
+            fresh = new(self.table, some)
+            if fresh and not accepted:
+                # When this call is over, for it may die before it wakes anybody, and nobody else would.
+                self.alarms.set(began + QUEUE_DELAY, began)
+            accepted += enter(self.table, fresh, self.clock.now())
         if accepted:
             # As after every intake: the execution that this call belongs to may have gone idle meanwhile.
             self.wake()

@@ -27,7 +27,7 @@ def control_plane(environment: Environment, outline: Outline | None = None) -> C
     """The control functions of a deployment.
 
     A function that starts no executions needs no `TIDEGATE_STATE_MACHINE_ARN`, and one that sets no alarms
-    no `TIDEGATE_ALARM_...`.
+    no `TIDEGATE_ALARM_...`, or only the queue's URL if all of its alarms are near.
 
     Args:
         environment: The function's environment.

@@ -14,13 +14,10 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tidegate.errors import ConditionFailed, TidegateError, UsageError
-from tidegate.stores.ports import Add, Anything, Delete, ObjectInfo, Put, Row, Write
+from tidegate.stores.ports import QUEUE_DELAY, Add, Anything, Delete, ObjectInfo, Put, Row, Write
 
 _ATTEMPTS = 8
 """How often a write is tried that meets another one under way, and a read that is answered in part."""
-
-_LONGEST_DELAY = 900
-"""Seconds that a queue holds a message back at most."""
 
 _SCHEDULE_PRECISION = 60
 """Seconds that a schedule may be late."""
@@ -169,7 +166,7 @@ class AlarmQueue:
     def set(self, moment: int, now: int) -> None:
         """See `Alarms.set`."""
         seconds = max(0, -(-(moment - now) // 1_000_000))
-        if seconds <= _LONGEST_DELAY:
+        if moment - now <= QUEUE_DELAY:
             boto3.client("sqs").send_message(
                 QueueUrl=self._queue, MessageBody=self._message(moment), DelaySeconds=seconds
             )

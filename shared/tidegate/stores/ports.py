@@ -196,6 +196,10 @@ class Table(Protocol):
         ...
 
 
+QUEUE_DELAY = 15 * 60 * 1_000_000
+"""Microseconds that a queue on AWS holds a message back at most, and that a function runs there at most."""
+
+
 class Alarms(Protocol):
     """Calls for a coordinator at a processing time at which nothing may arrive.
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from tidegate.stores.ports import QUEUE_DELAY
+
 STORES = {"input": "InputBucket", "state": "StateBucket", "output": "OutputBucket", "table": "Table"}
 """The logical ids in the template, by the names of the ports."""
 
@@ -59,13 +61,19 @@ class Call:
         store: `input`, `state`, `output`, `table`, `machine` or `alarms`.
         operation: Of a bucket `get`, `get_version`, `get_ranges`, `put`, `put_if_absent`, `list`,
             `list_versions` or `delete`; of the table `get`, `get_many`, `query`, `put`, `update` or
-            `delete`, for each row that a write names; of the machine `start`; of alarms `set`.
+            `delete`, for each row that a write names; of the machine `start`; of alarms `set_near` and
+            `set_far` (see `alarm`).
         key: The object's or the row's; of a listing the folder.
     """
 
     store: str
     operation: str
     key: str = ""
+
+
+def alarm(moment: int, now: int) -> Call:
+    """The call that sets an alarm: a message that the queue holds back, or a schedule for one."""
+    return Call("alarms", "set_near" if moment - now <= QUEUE_DELAY else "set_far", str(moment))
 
 
 @dataclass(frozen=True)
@@ -180,9 +188,7 @@ def _requests(call: Call) -> Iterator[_Request]:
             raise ValueError(f"the machine has no operation {call.operation!r}")
         yield _Request("states:StartExecution", _resolved({"Fn::Sub": _MACHINE}), _TLS)
     elif call.store == "alarms":
-        if call.operation != "set":
-            raise ValueError(f"alarms have no operation {call.operation!r}")
-        for action, resource, more in _ALARM_REQUESTS:
+        for action, resource, more in _ALARM_REQUESTS[call.operation]:
             yield _Request(action, _resolved(resource), _TLS + more)
     elif call.store == "table":
         yield _Request(_TABLE_REQUESTS[call.operation], f"arn:{STORES['table']}", _TLS)
@@ -202,16 +208,18 @@ _MACHINE = (
 
 _SCHEDULES = "arn:${AWS::Partition}:scheduler:${AWS::Region}:${AWS::AccountId}:schedule/${AlarmGroup}/*"
 
-_ALARM_REQUESTS: tuple[tuple[str, Any, tuple[tuple[str, str], ...]], ...] = (
-    ("sqs:SendMessage", {"Fn::GetAtt": ["IntakeQueue", "Arn"]}, ()),
-    ("scheduler:CreateSchedule", {"Fn::Sub": _SCHEDULES}, ()),
-    # A schedule sends its message with a role that whoever makes it must be allowed to hand over.
-    (
-        "iam:PassRole",
-        {"Fn::GetAtt": ["AlarmRole", "Arn"]},
-        (("iam:PassedToService", "scheduler.amazonaws.com"),),
+_ALARM_REQUESTS: dict[str, tuple[tuple[str, Any, tuple[tuple[str, str], ...]], ...]] = {
+    "set_near": (("sqs:SendMessage", {"Fn::GetAtt": ["IntakeQueue", "Arn"]}, ()),),
+    "set_far": (
+        ("scheduler:CreateSchedule", {"Fn::Sub": _SCHEDULES}, ()),
+        # A schedule sends its message with a role that whoever makes it must be allowed to hand over.
+        (
+            "iam:PassRole",
+            {"Fn::GetAtt": ["AlarmRole", "Arn"]},
+            (("iam:PassedToService", "scheduler.amazonaws.com"),),
+        ),
     ),
-)
+}
 
 
 def _statements(document: Mapping[str, Any], *, of_resource: bool = False) -> Iterator[_Statement]:

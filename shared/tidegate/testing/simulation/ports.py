@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from tidegate.errors import ConditionFailed, ObjectNotFound, TidegateError
 from tidegate.stores.memory import MemoryTable
 from tidegate.stores.ports import Add, Anything, Delete, ObjectInfo, Put, Row, Wanted, Write, in_turn
+from tidegate.testing.permissions import alarm
 from tidegate.testing.simulation.faults import MINUTE, Chaos
 from tidegate.testing.simulation.scheduler import SECOND, Process, Scheduler
 
@@ -347,10 +348,11 @@ class SimulatedAlarms:
 
     def set(self, moment: int, now: int) -> None:
         """See `Alarms.set`."""
+        call = alarm(moment, now)
         self._line.call(
-            "alarms",
-            "set",
-            str(moment),
+            call.store,
+            call.operation,
+            call.key,
             lambda: self._ring(moment, max(0, moment - now)),
             lost_to_itself=None,
         )

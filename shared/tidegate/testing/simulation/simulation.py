@@ -139,9 +139,7 @@ class Simulation:
             universe.violated(str(error))
         else:
             watch.check_end()
-            # An execution that a replay overtook, or that an upgrade made refuse, fails without a fault, and
-            # who stands by waits for as long as its lease would have lasted.
-            if not set(self.faults.on) - HARMLESS and not cloud.broken:
+            if not set(self.faults.on) - HARMLESS:
                 watch.check_promptness()
             # A replay refuses the commit that it overtakes.
             if not set(self.faults.on) - GENTLE and not scenario.replays:
