@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import tidegate
 from tidegate.epochs.generation import named
@@ -24,6 +25,9 @@ from tidegate.runtime.loading import figures_in, load_file, load_pipeline, pipel
 from tidegate.runtime.replay import replay
 from tidegate.runtime.report import Progress, summary, summary_of_replay
 from tidegate.runtime.stats import Stats
+
+if TYPE_CHECKING:
+    from tidegate.runtime.deployed_replay import Repeated
 
 USAGE = 2
 FAILED = 1
@@ -288,9 +292,19 @@ def _replay_deployed(plan: Plan, options: argparse.Namespace) -> int:
         file=sys.stderr,
     )
     for now in deployed_replay.watched(control, begun):
-        print(f"epoch {now.epochs:,} of {now.of:,}", file=sys.stderr)
+        print(_progress_of_deployed(now, options), file=sys.stderr)
     print(f"generation {begun.generation} counts from now on: {named(plan.outline().sink, begun.generation)}")
     return 0
+
+
+def _progress_of_deployed(now: "Repeated", options: argparse.Namespace) -> str:
+    if not now.still:
+        return f"epoch {now.epochs:,} of {now.of:,}"
+    return (
+        f"still at epoch {now.epochs:,} of {now.of:,}: see whether executions of the state machine of "
+        f"{options.stack} fail. If the deployed pipeline is another than {options.pipeline}, deploy this one; "
+        "the replay goes on with the next upload"
+    )
 
 
 def _stats(options: argparse.Namespace) -> int:

@@ -12,7 +12,7 @@ from tidegate.epochs.layout import Limits
 from tidegate.epochs.machine import State
 from tidegate.epochs.repetition import begin as begin_generation
 from tidegate.errors import UsageError
-from tidegate.runtime.deployed_replay import Repeated, begin, watched
+from tidegate.runtime.deployed_replay import STILL, Repeated, begin, watched
 
 PLAN = compiled()
 CHANGED = compiled(lateness="3m")
@@ -48,6 +48,22 @@ def test_whoever_watches_sees_each_step_and_the_end(deployed: Deployed) -> None:
     seen = list(watched(deployed.control, begun, pause=lambda seconds: step(deployed)))
     assert [each.epochs for each in seen] == [1, 2, 3]
     assert [each.key for each in deployed.world.output.list("generations")]
+
+
+def test_whoever_watches_hears_that_nothing_is_done(deployed: Deployed) -> None:
+    """As where the functions of the deployment are of another plan, and refuse."""
+    begun = begin(deployed.control, skip_missing=False)
+    waited = 0.0
+
+    def pause(seconds: float) -> None:
+        nonlocal waited
+        waited += seconds
+        if waited > 2 * STILL:
+            step(deployed)
+
+    seen = list(watched(deployed.control, begun, pause=pause))
+    assert [each.still for each in seen] == [True, True, False, False, False]
+    assert [each.epochs for each in seen] == [0, 0, 1, 2, 3]
 
 
 def test_a_replay_that_another_one_takes_over_is_given_up(deployed: Deployed) -> None:

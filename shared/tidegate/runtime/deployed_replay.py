@@ -7,7 +7,7 @@ versions of its input, to list and read its state, to read and write its table a
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegate.epochs import intake
 from tidegate.epochs.generation import generation_of, number_of
@@ -35,6 +35,9 @@ _NAMED = 3
 POLL = 2.0
 """Seconds between two looks at the head."""
 
+STILL = 300.0
+"""Seconds without a new epoch after which whoever watches is told so: no function runs longer for one."""
+
 
 @dataclass(frozen=True)
 class Repeated:
@@ -44,11 +47,13 @@ class Repeated:
         generation: The new one.
         epochs: How many were done again.
         of: How many there are to do.
+        still: Whether nothing was done for a while.
     """
 
     generation: int
     epochs: int
     of: int
+    still: bool = False
 
     @classmethod
     def at(cls, head: Head) -> "Repeated":
@@ -98,10 +103,17 @@ def begin(control: ControlPlane, *, skip_missing: bool) -> Repeated:
 def watched(
     control: ControlPlane, begun: Repeated, pause: Callable[[float], None] = time.sleep
 ) -> Iterator[Repeated]:
-    """How far the replay is, whenever that changes; ends when readers were told of the new generation."""
-    meter, last = Meter(), begun
+    """How far the replay is, whenever that changes and each time that it did not for `STILL` seconds.
+
+    Ends when readers were told of the new generation.
+
+    Raises:
+        UsageError: Another replay was begun meanwhile.
+    """
+    meter, last, waited = Meter(), begun, 0.0
     while not _is_over(control, last):
         pause(POLL)
+        waited += POLL
         head = control.head(meter)
         if head is None or generation_of(head.epoch) != begun.generation:
             raise UsageError(
@@ -109,8 +121,11 @@ def watched(
             )
         now = Repeated(begun.generation, min(number_of(head.epoch), begun.of), begun.of)
         if now != last:
-            last = now
+            last, waited = now, 0.0
             yield now
+        elif waited >= STILL:
+            waited = 0.0
+            yield replace(now, still=True)
 
 
 def _is_over(control: ControlPlane, last: Repeated) -> bool:
