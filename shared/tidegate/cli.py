@@ -302,7 +302,7 @@ def _progress_of_deployed(now: "Repeated", options: argparse.Namespace) -> str:
         return f"epoch {now.epochs:,} of {now.of:,}"
     return (
         f"still at epoch {now.epochs:,} of {now.of:,}: see whether executions of the state machine of "
-        f"{options.stack} fail. If the deployed pipeline is another than {options.pipeline}, deploy this one; "
+        f"{options.stack} fail. If the deployed pipeline is another than {options.pipeline}, deploy it; "
         "the replay goes on with the next upload"
     )
 
