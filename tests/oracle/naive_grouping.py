@@ -61,7 +61,7 @@ class Open:
 
     Attributes:
         unfired: What came since the last pane.
-        timely: Event times of its elements that were not late.
+        timely: Event times for which something came that was not late.
         asked: Whether its trigger was ready when the last epoch ended: it waits for elements then.
         closed: Whether its trigger is finished.
         panes: How many it had.
@@ -112,6 +112,7 @@ class Groups:
     def epoch(self, elements: Sequence[Element], times: Times) -> list[Pane]:
         """One epoch; returns its panes."""
         self._join(elements, times)
+        self._forget_times()
         panes = []
         for key, windows in self.open.items():
             for window, state in list(windows.items()):
@@ -209,6 +210,17 @@ class Groups:
         if window[1] > times.before and element.at >= times.behind:
             state.timely.append(element.at)
         state.trigger.element(times.now)
+
+    def _forget_times(self) -> None:
+        """Times of which nothing is left count no longer, where panes hold all that is left."""
+        if self.grouping.accumulation == "discarding":
+            return
+        for windows in self.open.values():
+            for state in windows.values():
+                left: dict[int, int] = defaultdict(int)
+                for each in state.all:
+                    left[each.at] += each.sign
+                state.timely = [each for each in state.timely if left[each] > 0]
 
     def _evaluate(self, key: Key, window: Window, state: Open, times: Times) -> Iterator[Pane]:
         """Asks the trigger, if the window was touched or something is due; gives the panes."""

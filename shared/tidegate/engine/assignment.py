@@ -7,16 +7,14 @@ import polars as pl
 
 from tidegate.engine.columns import (
     ADDED,
-    PANE_TIME,
     WINDOWS,
-    accumulators,
-    keeps_time,
-    pane_time,
+    content,
     window_bounds,
 )
 from tidegate.engine.frames import PLANS, constant, evaluated, parted
 from tidegate.engine.key_groups import with_key_groups
 from tidegate.engine.merging import with_merged_windows
+from tidegate.engine.pane_times import PANE_TIME, keeps_time
 from tidegate.engine.slices import late_elements, open_slices
 from tidegate.engine.state import partial_schema, places
 from tidegate.expressions import Outcome, row_by_row
@@ -145,7 +143,5 @@ def _combined(elements: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
 
 @lru_cache(maxsize=PLANS)
 def _partials(grouping: Grouping) -> tuple[pl.Expr, ...]:
-    columns = [each.partial.cast(each.dtype).alias(each.name) for each in accumulators(grouping)]
-    if keeps_time(grouping):
-        columns.append(pane_time(grouping, pl.col(PANE_TIME)))
+    columns = [each.partial.cast(each.dtype).alias(each.name) for each in content(grouping)]
     return (*columns, pl.len().cast(pl.Int64).alias(ADDED))

@@ -1,12 +1,13 @@
 """The hidden columns of the frames that an epoch works on, beside those of `windows` and `key_groups`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 
 import polars as pl
 
 from tidegate.accumulation import ACCUMULATING_AND_RETRACTING
 from tidegate.aggregates import Accumulator
+from tidegate.engine.pane_times import pane_times
 from tidegate.grouping import Grouping
 from tidegate.panes import (
     EVENT_TIME,
@@ -16,7 +17,6 @@ from tidegate.panes import (
     TIMING,
     WINDOW_END,
     WINDOW_START,
-    Timestamp,
 )
 from tidegate.panes import INDEX as PANE_INDEX
 from tidegate.timestamps import MAX, MIN
@@ -24,9 +24,6 @@ from tidegate.windows import END, START
 
 ADDED = "__added"
 """Elements that the epoch added; not stored."""
-
-PANE_TIME = "__pane_time"
-"""The earliest or latest event time of a window's elements that were not late, Int64; null if none."""
 
 PENDING = "__pending"
 """Elements since the last pane, Int64."""
@@ -65,9 +62,9 @@ def accumulators(grouping: Grouping) -> Iterator[Accumulator]:
         yield Accumulator(LIVE, pl.Int64(), number, pl.col(LIVE).sum(), pl.lit(0, dtype=pl.Int64))
 
 
-def identities(grouping: Grouping) -> dict[str, pl.Expr]:
-    """What the accumulators of no element hold, by name."""
-    return {each.name: each.identity.cast(each.dtype) for each in accumulators(grouping)}
+def identities(columns: Iterable[Accumulator]) -> dict[str, pl.Expr]:
+    """What accumulators of no element hold, by name."""
+    return {each.name: each.identity.cast(each.dtype) for each in columns}
 
 
 def is_empty(grouping: Grouping) -> pl.Expr:
@@ -82,22 +79,10 @@ def retracts(grouping: Grouping) -> bool:
     return grouping.windowing.accumulation is ACCUMULATING_AND_RETRACTING
 
 
-def keeps_time(grouping: Grouping) -> bool:
-    """Whether panes have the event time of an element, so that windows keep it."""
-    return grouping.windowing.timestamp is not Timestamp.END_OF_WINDOW
-
-
-def no_content(grouping: Grouping) -> dict[str, pl.Expr]:
-    """What windows of no element hold, by column."""
-    content = identities(grouping)
-    if keeps_time(grouping):
-        content[PANE_TIME] = pl.lit(None, dtype=pl.Int64)
-    return content
-
-
-def pane_time(grouping: Grouping, times: pl.Expr) -> pl.Expr:
-    """The event time that counts among several, as an aggregation; nulls do not count."""
-    return times.min() if grouping.windowing.timestamp is Timestamp.EARLIEST else times.max()
+def content(grouping: Grouping) -> Iterator[Accumulator]:
+    """All that windows hold of their elements."""
+    yield from accumulators(grouping)
+    yield from pane_times(grouping)
 
 
 @cache

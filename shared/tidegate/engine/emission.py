@@ -12,16 +12,15 @@ import polars as pl
 
 from tidegate.engine.columns import (
     INDEX,
-    PANE_TIME,
     PANES,
     is_empty,
-    keeps_time,
     pane_schema,
     retracts,
     window_bounds,
 )
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.frames import PLANS, evaluated
+from tidegate.engine.pane_times import pane_time
 from tidegate.expressions import row_by_row
 from tidegate.grouping import Grouping
 from tidegate.panes import (
@@ -114,9 +113,6 @@ def emit(fired: pl.DataFrame, grouping: Grouping, times: Times) -> Emission:
 
 
 def _inserts(windows: pl.DataFrame, grouping: Grouping, times: Times, *carried: str) -> pl.DataFrame:
-    event_time = pl.col(END) - 1
-    if keeps_time(grouping):
-        event_time = pl.col(PANE_TIME).fill_null(event_time)
     panes = windows.lazy().select(
         *carried,
         *grouping.keys,
@@ -124,7 +120,7 @@ def _inserts(windows: pl.DataFrame, grouping: Grouping, times: Times, *carried: 
         timing(pl.col(END), times.before, times.after).alias(TIMING),
         *_OF_FIRING,
         _emitted_at(times),
-        event_time.alias(EVENT_TIME),
+        pane_time(grouping, pl.col(END)).alias(EVENT_TIME),
     )
     return evaluated(panes)
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import polars as pl
 
 from tidegate.engine.buckets import bucket
-from tidegate.engine.columns import CLOSED, PANE_TIME, PENDING, SLICE, TRIGGER, keeps_time
+from tidegate.engine.columns import CLOSED, PENDING, SLICE, TRIGGER
 from tidegate.engine.emission import Times
 from tidegate.engine.frames import evaluated
+from tidegate.engine.pane_times import pane_time
 from tidegate.grouping import Grouping
 from tidegate.timestamps import MAX
 from tidegate.triggers import alarm
@@ -82,8 +83,6 @@ def _owed(is_window: pl.Expr, end: pl.Expr, grouping: Grouping, times: Times) ->
     """
     if times.behind is None:
         return pl.lit(None, dtype=pl.Int64)
-    event_time = end - 1
-    if keeps_time(grouping):
-        event_time = pl.col(PANE_TIME).fill_null(event_time)
+    event_time = pane_time(grouping, end)
     owed = is_window & ~pl.col(CLOSED) & (pl.col(PENDING) > 0) & (event_time >= times.behind)
     return pl.when(owed).then(event_time)

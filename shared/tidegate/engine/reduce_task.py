@@ -19,8 +19,9 @@ from tidegate.engine.columns import (
     PENDING,
     SLICE,
     TRIGGER,
+    content,
+    identities,
     is_empty,
-    no_content,
 )
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.emission import LAST, Times, emit
@@ -29,6 +30,7 @@ from tidegate.engine.key_groups import GROUP
 from tidegate.engine.layers import changes
 from tidegate.engine.outlook import Outlook, outlooks
 from tidegate.engine.pairs import matches
+from tidegate.engine.pane_times import without_times_taken_back
 from tidegate.engine.state import join_epoch, places, state_schema
 from tidegate.grouping import Grouping, Windowing
 from tidegate.panes import TIMING, Timing
@@ -86,6 +88,7 @@ def reduce_epoch(
         windows, held = unmerging.join_epoch(concerned, partials, grouping)
     else:
         windows, held = join_epoch(concerned, partials, grouping), concerned.clear()
+    windows = without_times_taken_back(windows, grouping)
     quiet, fired = _judge(windows, grouping, times)
     if sliding:
         fired = slices.with_content(fired, held, grouping)
@@ -208,5 +211,5 @@ def _after_firing(fired: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     given = (~is_empty(grouping)).cast(pl.Int64)
     updates = [pl.lit(0, dtype=pl.Int64).alias(PENDING), pl.col(INDEX) + given]
     if grouping.windowing.accumulation is DISCARDING:
-        updates += [value.alias(name) for name, value in no_content(grouping).items()]
+        updates += [value.alias(name) for name, value in identities(content(grouping)).items()]
     return fired.with_columns(updates)

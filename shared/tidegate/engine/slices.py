@@ -10,21 +10,20 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 
 from tidegate.accumulation import DISCARDING
+from tidegate.aggregates import Accumulator
 from tidegate.engine.columns import (
     ADDED,
     INDEX,
-    PANE_TIME,
     SLICE,
     WINDOWS,
     accumulators,
     identities,
-    keeps_time,
-    pane_time,
 )
 from tidegate.engine.frames import evaluated, is_at, parted
 from tidegate.engine.key_groups import GROUP
 from tidegate.engine.merging import KEY, by_key, place, with_key_numbers
 from tidegate.engine.pairs import matches, pairs
+from tidegate.engine.pane_times import PANE_TIME, keeps_time, pane_times
 from tidegate.engine.runs import AFTER, CELL, FIRST, HIGH, LOW, merged_runs
 from tidegate.engine.state import (
     combine,
@@ -128,7 +127,7 @@ def with_content(fired: pl.DataFrame, slices: pl.DataFrame, grouping: Grouping) 
         inside = slices.lazy().join(numbers, on=keys, how="inner", nulls_equal=True, maintain_order="left")
     else:
         inside = with_key_numbers(slices.lazy(), grouping)
-    content = _merged(windows, evaluated(by_key(inside)), grouping)
+    content = _content(windows, evaluated(by_key(inside)), grouping)
     return pl.concat([kept, content[fired.columns]])
 
 
@@ -183,31 +182,35 @@ def _delta(
     touched: pl.DataFrame, added: pl.DataFrame, windows: pl.DataFrame, grouping: Grouping, watermark: int
 ) -> pl.DataFrame:
     """What the epoch adds to each window: the number of elements, and content where windows hold it."""
-    light = {ADDED: pl.col(ADDED).sum()}
+    number = Accumulator(ADDED, pl.Int64(), pl.len(), pl.col(ADDED).sum(), pl.lit(0))
+    light = (number, *pane_times(grouping))
+    rolled = _merged(touched, added, light, grouping).lazy()
     if keeps_time(grouping):
-        light[PANE_TIME] = pane_time(grouping, pl.col(PANE_TIME))
-    nothing = {name: pl.lit(None, dtype=pl.Int64) for name in light}
-    rolled = _rolled(touched, added, light, nothing, grouping).lazy()
-    if keeps_time(grouping):
-        timely = _window_fn(grouping).end(pl.col(START)) > watermark
-        rolled = rolled.with_columns(pl.when(timely).then(PANE_TIME).alias(PANE_TIME))
-    delta = evaluated(rolled.with_columns(**identities(grouping)))
+        # Which of a slice's windows an element is late for is asked of each.
+        timely, none = _window_fn(grouping).end(pl.col(START)) > watermark, identities(light)[PANE_TIME]
+        rolled = rolled.with_columns(pl.when(timely).then(PANE_TIME).otherwise(none).alias(PANE_TIME))
+    delta = evaluated(rolled.with_columns(**identities(accumulators(grouping))))
     if grouping.windowing.accumulation is not DISCARDING:
         return delta
     fired, _ = parted(windows, windows.get_column(INDEX) > 0)
     had_pane = matches(delta, fired, places(grouping)[1:])
     again, first = parted(delta, had_pane)
-    return pl.concat([_merged(again, added, grouping)[delta.columns], first])
+    return pl.concat([_content(again, added, grouping)[delta.columns], first])
 
 
-def _merged(windows: pl.DataFrame, slices: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
+def _content(windows: pl.DataFrame, slices: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
     """The windows with accumulators merged from their slices; both are ordered by key and start."""
-    merges = {each.name: each.merge for each in accumulators(grouping)}
-    if not windows.height:
-        return windows
+    return _merged(windows, slices, tuple(accumulators(grouping)), grouping) if windows.height else windows
+
+
+def _merged(
+    windows: pl.DataFrame, slices: pl.DataFrame, columns: Sequence[Accumulator], grouping: Grouping
+) -> pl.DataFrame:
+    """The windows with these columns merged from their slices; both are ordered by key and start."""
+    merges = {each.name: each.merge for each in columns}
     bare = windows[[name for name in windows.columns if name not in merges]]
-    if all(_is_exact(slices.schema[name]) for name in merges):
-        return _rolled(bare, slices, merges, identities(grouping), grouping)
+    if all(_is_exact(each.dtype) for each in columns):
+        return _rolled(bare, slices, merges, identities(columns), grouping)
     return _from_runs(bare, slices, merges, grouping)
 
 

@@ -15,15 +15,12 @@ from tidegate.engine.columns import (
     ADDED,
     CLOSED,
     INDEX,
-    PANE_TIME,
     PANES,
     PENDING,
     SLICE,
     TRIGGER,
-    accumulators,
-    keeps_time,
+    content,
     pane_schema,
-    pane_time,
     retracts,
 )
 from tidegate.engine.frames import PLANS, constant, evaluated, is_at, parted
@@ -69,10 +66,7 @@ def _content_schema(grouping: Grouping) -> dict[str, pl.DataType]:
     schema: dict[str, pl.DataType] = {GROUP: pl.UInt16(), **grouping.keys, START: pl.Int64()}
     if grouping.windowing.stores_end:
         schema[END] = pl.Int64()
-    schema |= {each.name: each.dtype for each in accumulators(grouping)}
-    if keeps_time(grouping):
-        schema[PANE_TIME] = pl.Int64()
-    return schema
+    return schema | {each.name: each.dtype for each in content(grouping)}
 
 
 def places(grouping: Grouping) -> list[str]:
@@ -107,10 +101,7 @@ def _by_group(rows: pl.LazyFrame) -> pl.LazyFrame:
 @lru_cache(maxsize=PLANS)
 def merged_content(grouping: Grouping) -> tuple[pl.Expr, ...]:
     """How what rows hold becomes what one row holds."""
-    content = [each.merge.alias(each.name) for each in accumulators(grouping)]
-    if keeps_time(grouping):
-        content.append(pane_time(grouping, pl.col(PANE_TIME)))
-    return tuple(content)
+    return tuple(each.merge.alias(each.name) for each in content(grouping))
 
 
 def join_epoch(state: pl.DataFrame, partials: Sequence[pl.DataFrame], grouping: Grouping) -> pl.DataFrame:
@@ -143,7 +134,7 @@ def fresh_windows(partials: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
 
 @lru_cache(maxsize=PLANS)
 def _fresh_columns(grouping: Grouping) -> tuple[pl.Expr, ...]:
-    content, own = (
+    shuffled, own = (
         partial_schema(grouping),
         {
             PENDING: pl.col(ADDED),
@@ -153,7 +144,7 @@ def _fresh_columns(grouping: Grouping) -> tuple[pl.Expr, ...]:
         },
     )
     columns = [
-        (own.get(name, pl.col(name) if name in content else pl.lit(None, dtype=dtype))).alias(name)
+        (own.get(name, pl.col(name) if name in shuffled else pl.lit(None, dtype=dtype))).alias(name)
         for name, dtype in state_schema(grouping).items()
     ]
     return (*columns, pl.col(ADDED))

@@ -21,7 +21,8 @@ from tidegate.engine.columns import (
     LIVE,
     PANES,
     SLICE,
-    no_content,
+    content,
+    identities,
     retracts,
 )
 from tidegate.engine.frames import evaluated, parted
@@ -135,7 +136,7 @@ def _moved(windows: pl.DataFrame, parts: pl.DataFrame, grouping: Grouping) -> pl
     return evaluated(
         windows.lazy()
         .join(became, on=own, how="left", nulls_equal=True, maintain_order="left")
-        .with_columns(stays.fill_null(True).alias(STAYS), **no_content(grouping))
+        .with_columns(stays.fill_null(True).alias(STAYS), **identities(content(grouping)))
         .with_columns(pl.coalesce(name, at).alias(at) for at, name in _IS.items())
         .select(*windows.columns, STAYS)
     )
@@ -171,7 +172,7 @@ def _taken_back(parts: pl.DataFrame, grouping: Grouping) -> pl.DataFrame:
         .group_by(own, maintain_order=True)
         .agg(pl.col(ADDED).sum())
     )
-    return evaluated(rows.with_columns(**no_content(grouping)).select(list(schema)))
+    return evaluated(rows.with_columns(**identities(content(grouping))).select(list(schema)))
 
 
 def _is_forgotten(grouping: Grouping) -> pl.Expr:
