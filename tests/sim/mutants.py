@@ -67,6 +67,20 @@ def mutant(function: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None
     return function
 
 
+RARE: dict[str, tuple[str, Callable[[], AbstractContextManager[Any]]]] = {}
+"""Mutants that one seed in thousands finds, each with one that does; without it that seed is a regression."""
+
+
+def rare(seed: str) -> Callable[[Callable[[], Iterator[None]]], Callable[[], Iterator[None]]]:
+    """Registers a mutant that this seed of `make soak` finds."""
+
+    def register(function: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]]:
+        RARE[function.__name__.replace("_", " ")] = seed, contextmanager(function)
+        return function
+
+    return register
+
+
 def _create(
     which: Callable[[str], bool], instead: Callable[[SimulatedObjects, str, bytes], bool]
 ) -> AbstractContextManager[Any]:
@@ -307,6 +321,29 @@ def whoever_stands_by_counts_as_alive() -> Iterator[None]:
         original(replace(self, start=lambda name: self.start(name) or True), leaving)
 
     with patch.object(control_plane.ControlPlane, "wake", wake):
+        yield
+
+
+@rare("4011854")
+def a_coordinator_that_fails_starts_nobody_for_the_one_that_stands_by() -> Iterator[None]:
+    original = lease.give_up
+
+    def give_up(table: Any, holder: str) -> bool:
+        original(table, holder)
+        return False
+
+    with patch.object(lease, "give_up", give_up):
+        yield
+
+
+@rare("4058738")
+def the_listing_sets_no_alarm_before_it_accepts() -> Iterator[None]:
+    original = control_plane.ControlPlane.reconcile
+
+    def reconcile(self: Any) -> dict[str, Any]:
+        return original(replace(self, alarms=SimpleNamespace(set=lambda moment, now: None)))
+
+    with patch.object(control_plane.ControlPlane, "reconcile", reconcile):
         yield
 
 
@@ -730,16 +767,16 @@ def a_generation_that_was_begun_takes_any_plan() -> Iterator[None]:
 def seeds_until_caught(name: str, most: int = MOST) -> tuple[int, str] | None:
     """How many seeds it takes until a mutant breaks a promise, and which; None if it survives them all."""
     for number in range(most):
-        promise = broken_promise(name, number)
+        promise = broken_promise(MUTANTS[name], f"mutant/{number}")
         if promise:
             return number + 1, promise
     return None
 
 
-def broken_promise(name: str, number: int) -> str:
+def broken_promise(mutant: Callable[[], AbstractContextManager[Any]], seed: str) -> str:
     """The promise that a mutant breaks with a seed; empty if it breaks none."""
-    with MUTANTS[name]():
-        run = simulate(f"mutant/{number}")
+    with mutant():
+        run = simulate(seed)
     return run.violations[0] if run.violations else ""
 
 
@@ -761,6 +798,10 @@ def main() -> int:
             kept += [f"{name} {found[0] - 1}"] if found else []
             print(f"{name:66} {seeds:>6}  {promise[:90]}", flush=True)
     print(f"{len(MUTANTS) - survived} of {len(MUTANTS)} mutants found, each within {MOST} seeds")
+    for name, (seed, found_by) in RARE.items():
+        promise = broken_promise(found_by, seed)
+        survived += not promise
+        print(f"{name:66} {'seed':>6}  {seed}: {promise[:90] or 'SURVIVED it'}")
     FOUND.write_text("\n".join(kept) + "\n")
     return int(survived > 0)
 
