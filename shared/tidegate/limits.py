@@ -93,6 +93,10 @@ So what a task holds follows from this and from its keys and windows, and not fr
 record of `RECORD_BYTES`, or one row group of Parquet, is what may be more.
 """
 
+READ_AHEAD_BYTES = 1024 * 1024
+"""Bytes of an input that is got at the same time as others, before it is its turn; of a larger one the bytes
+themselves take longer than the store takes to answer, and those of Parquet are not all needed."""
+
 PARTIALS_APART = 500_000
 """Rows of partials that a task holds uncombined at most, unless those of all it read are more."""
 

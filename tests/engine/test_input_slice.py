@@ -7,9 +7,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tidegate.engine.input_slice import InputSlice, SliceContent
+from tidegate.engine.input_slice import InputSlice, SliceContent, contents
 from tidegate.errors import ObjectNotFound
+from tidegate.limits import READ_AHEAD_BYTES
 from tidegate.stores.memory import MemoryObjects
+from tidegate.stores.ports import Version
 
 KEY = "in/a.json"
 
@@ -112,3 +114,85 @@ def test_a_range_of_another_version_is_not_read() -> None:
     objects.put(KEY, b"c\nd\n")
     with pytest.raises(ObjectNotFound):
         list(SliceContent(objects, before, 100).parts())
+
+
+class Together(MemoryObjects):
+    """Notes which objects are asked for together, and which are got by themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[list[str] | str] = []
+
+    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
+        found = super().get_versions(wanted)
+        self.asked = [*self.asked[: len(self.asked) - len(wanted)], [key for key, _ in wanted]]
+        return found
+
+    def get(self, key: str, version: str | None = None) -> bytes:
+        self.asked.append(key)
+        return super().get(key, version)
+
+    def slices(self) -> list[InputSlice]:
+        return [InputSlice(each.key, each.version, each.size) for each in self.list("in")]
+
+
+def test_small_objects_are_asked_for_together_before_the_first_is_read() -> None:
+    objects = Together()
+    for number in range(5):
+        objects.put(f"in/{number}.json", b"%d\n" % number)
+
+    found = contents(objects, objects.slices(), 100)
+
+    assert b"".join(next(found).parts()) == b"0\n"
+    assert objects.asked == [[f"in/{number}.json" for number in range(5)]]
+    assert [b"".join(each.parts()) for each in found] == [b"1\n", b"2\n", b"3\n", b"4\n"]
+    assert len(objects.asked) == 1
+
+
+def test_what_is_at_hand_before_its_turn_is_bounded() -> None:
+    objects = Together()
+    for number, size in enumerate([40, 40, 40, 90, 10]):
+        objects.put(f"in/{number}.json", bytes(size))
+
+    read = [len(b"".join(each.parts())) for each in contents(objects, objects.slices(), 100)]
+
+    assert read == [40, 40, 40, 90, 10]
+    assert objects.asked == [["in/0.json", "in/1.json"], ["in/2.json"], ["in/3.json", "in/4.json"]]
+
+
+def test_large_objects_and_parts_of_objects_are_read_in_their_turn() -> None:
+    objects = Together()
+    objects.put("in/0.json", bytes(READ_AHEAD_BYTES + 1))
+    objects.put("in/1.json", b"1\n")
+    objects.put("in/2.json", b"2\n22\n")
+    large, small, cut = objects.slices()
+    slices = [large, small, InputSlice(cut.key, cut.version, cut.size, 2)]
+
+    read = [len(b"".join(each.parts())) for each in contents(objects, slices, 2 * READ_AHEAD_BYTES)]
+
+    assert read == [READ_AHEAD_BYTES + 1, 2, 3]
+    assert objects.asked == [["in/1.json"], "in/0.json", "in/2.json"]
+
+
+def test_of_a_small_object_any_bytes_are_at_hand() -> None:
+    objects = Together()
+    objects.put("in/0.parquet", b"abcdef")
+    (content,) = contents(objects, objects.slices(), 100)
+
+    assert content.stored().get([(0, 2), (4, 1)]) == [b"ab", b"e"]
+    assert objects.asked == [["in/0.parquet"]]
+
+
+def test_a_small_object_that_is_gone_fails_in_its_turn_alone() -> None:
+    objects = Together()
+    for number in range(3):
+        objects.put(f"in/{number}.json", b"%d\n" % number)
+    slices = objects.slices()
+    objects.put("in/1.json", b"another\n")
+    first, gone, last = contents(objects, slices, 100)
+
+    assert [*first.parts(), *last.parts()] == [b"0\n", b"2\n"]
+    with pytest.raises(ObjectNotFound, match=r"in/1\.json"):
+        list(gone.parts())
+    with pytest.raises(ObjectNotFound, match=r"in/1\.json"):
+        gone.stored().get([(0, 1)])

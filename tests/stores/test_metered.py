@@ -72,6 +72,14 @@ def test_each_of_many_objects_is_counted_by_itself(objects: MeteredObjects, coun
     assert counted.taken() == {"state.get": 4, "state.bytes_read": 10 + 30 + 20}
 
 
+def test_and_so_is_each_of_many_versions(objects: MeteredObjects, counted: Counted) -> None:
+    objects.put("folder/a", bytes(10))
+    (info,) = objects.list("folder")
+    counted.taken()
+    objects.get_versions([("folder/a", info.version), ("folder/a", "other")])
+    assert counted.taken() == {"state.get": 2, "state.bytes_read": 10}
+
+
 def test_a_get_that_finds_nothing_is_a_request(objects: MeteredObjects, counted: Counted) -> None:
     with pytest.raises(ObjectNotFound):
         objects.get("a")

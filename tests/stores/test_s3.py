@@ -153,8 +153,9 @@ def requests() -> Iterator[tuple[str, list[dict[str, str]]]]:
             self.see()
             # Nobody is answered before as many have asked.
             together.wait(60)
-            first, last = map(int, self.headers["Range"].removeprefix("bytes=").split("-"))
-            self.send_response(206)
+            asked = self.headers["Range"]
+            first, last = map(int, asked.removeprefix("bytes=").split("-")) if asked else (0, 99)
+            self.send_response(206 if asked else 200)
             self.send_header("Content-Range", f"bytes {first}-{last}/1000")
             self.send_header("Content-Length", str(last - first + 1))
             self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
@@ -206,6 +207,17 @@ def test_many_objects_are_asked_for_at_the_same_time_and_neighbouring_parts_in_o
     assert sorted((each["path"], each["range"]) for each in seen) == [
         (f"/state/folder/{n}", f"bytes={n}-{n + 4}") for n in range(TOGETHER)
     ]
+
+
+def test_many_versions_are_asked_for_at_the_same_time(
+    requests: tuple[str, list[dict[str, str]]], aws_environment: str
+) -> None:
+    endpoint, seen = requests
+    wanted = [(f"folder/{number}", f"v{number}") for number in range(TOGETHER)]
+    assert len(_objects("state", endpoint).get_versions(wanted)) == TOGETHER
+    assert sorted(each["path"] for each in seen) == sorted(
+        f"/state/{key}?versionId={version}" for key, version in wanted
+    )
 
 
 def test_a_large_object_is_sent_in_one_request(

@@ -8,8 +8,10 @@ So ranges that cover an object cover its lines once, wherever they are cut, and 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from tidegate.errors import ObjectNotFound
+from tidegate.limits import READ_AHEAD_BYTES
 from tidegate.sources.formats import is_text
-from tidegate.sources.stored import Range, Reach, Stored
+from tidegate.sources.stored import Range, Reach, Stored, in_memory
 from tidegate.stores.ports import Objects
 
 _OPENING = 4
@@ -38,6 +40,35 @@ class InputSlice(Reach):
     end: int | None = None
 
 
+def contents(objects: Objects, slices: Sequence[InputSlice], part: int) -> Iterator["SliceContent"]:
+    """The content of each slice, in their order; small objects are got many at a time.
+
+    Args:
+        objects: Where the objects lie.
+        slices: What is read of them.
+        part: Bytes that are asked for at once, and that what was got before its turn takes at most.
+    """
+    ahead: list[InputSlice] = []
+    size = 0
+    for each in slices:
+        if _is_small(each, part) and size + each.size > part:
+            yield from _together(objects, ahead, part)
+            ahead, size = [], 0
+        ahead.append(each)
+        size += each.size if _is_small(each, part) else 0
+    yield from _together(objects, ahead, part)
+
+
+def _together(objects: Objects, slices: Sequence[InputSlice], part: int) -> Iterator["SliceContent"]:
+    found = iter(objects.get_versions([(each.key, each.version) for each in slices if _is_small(each, part)]))
+    for each in slices:
+        yield SliceContent(objects, each, part, next(found) if _is_small(each, part) else None)
+
+
+def _is_small(each: InputSlice, part: int) -> bool:
+    return each.is_whole and each.size <= min(READ_AHEAD_BYTES, part)
+
+
 class SliceContent:
     r"""The bytes of a slice in whole lines, all of the version that was accepted.
 
@@ -45,6 +76,7 @@ class SliceContent:
         objects: Where the object lies.
         slice: The slice.
         part: Bytes that are asked for at once.
+        found: All of the object, or why it cannot be had, if somebody asked for it already.
 
     Attributes:
         first: The byte of the object with which the content begins, once a part of it was read.
@@ -62,10 +94,13 @@ class SliceContent:
         [b'333\n'] 5
     """
 
-    def __init__(self, objects: Objects, slice: InputSlice, part: int) -> None:
+    def __init__(
+        self, objects: Objects, slice: InputSlice, part: int, found: bytes | ObjectNotFound | None = None
+    ) -> None:
         self._objects = objects
         self._slice = slice
         self._part = part
+        self._found = found
         self.first = 0
 
     def parts(self) -> Iterator[bytes]:
@@ -81,14 +116,23 @@ class SliceContent:
 
         Their getting raises `ObjectNotFound` if the object is not there any more as it was accepted.
         """
+        if isinstance(self._found, bytes):
+            return in_memory(self._found)
         each = self._slice
         return Stored(each.size, self._ranges, each.start, each.end)
 
     def _ranges(self, ranges: Sequence[Range]) -> list[bytes]:
+        if isinstance(self._found, ObjectNotFound):
+            raise self._found
         return self._objects.get_ranges(self._slice.key, ranges, self._slice.version)
 
     def _whole(self) -> Iterator[bytes]:
         each = self._slice
+        if isinstance(self._found, ObjectNotFound):
+            raise self._found
+        if self._found is not None:
+            yield self._found
+            return
         if each.size <= self._part:
             yield self._objects.get(each.key, each.version)
             return

@@ -15,7 +15,7 @@ from tidegate.branches import Branch
 from tidegate.engine.assignment import combine_elements, with_inputs
 from tidegate.engine.dead_letters import DeadLetters
 from tidegate.engine.frames import parted
-from tidegate.engine.input_slice import InputSlice, SliceContent
+from tidegate.engine.input_slice import InputSlice, SliceContent, contents
 from tidegate.engine.state import combine
 from tidegate.errors import ObjectNotFound
 from tidegate.expressions import HIDDEN, finding, row_by_row
@@ -120,12 +120,12 @@ def map_epoch(
     stated = _marks(plan, objects, slices, now, found.dead, found.counters)
     _metadata_marks(plan, objects, slices, now, found, stated)
     unread: list[int] = []
-    for number, each in enumerate(slices):
+    read = [(n, e) for n, e in enumerate(slices) if not _is_mark(plan.branch_of(e.key).source, e)]
+    ahead = contents(objects, [each for _, each in read], BATCH_BYTES)
+    for (number, each), content in zip(read, ahead, strict=True):
         branch = plan.branch_of(each.key)
-        if _is_mark(branch.source, each):
-            continue
         try:
-            file = _file(plan, branch, objects, each, watermark, now, behind)
+            file = _file(plan, branch, each, content, (watermark, now, behind))
         except UnreadableFile as error:
             # It may show at the file's end: nothing of what came before counts.
             file = _no_records(each, str(error))
@@ -148,16 +148,15 @@ def map_epoch(
 
 
 def _file(
-    plan: Plan, branch: Branch, objects: Objects, each: InputSlice, watermark: int, now: int, behind: int
+    plan: Plan, branch: Branch, each: InputSlice, content: SliceContent, times: tuple[int, int, int]
 ) -> _Found:
-    """What one file comes to, or what is read of it.
+    """What one file comes to, or what is read of it, given the watermark, the time and the watermark behind.
 
     Raises:
         UnreadableFile: It cannot be read; its name and bytes alone decide that.
         ObjectNotFound: It is not there any more as it was accepted.
     """
     file, source = _Found(), branch.source
-    content = SliceContent(objects, each, BATCH_BYTES)
     for records in read_batches(
         each.key,
         content.parts(),
@@ -170,7 +169,7 @@ def _file(
     ):
         left = REJECTED_ONE_BY_ONE - len(file.dead)
         with finding(max(left, REJECTED_IN_LATER_BATCHES)):
-            _batch(plan, branch, each.key, records, file, (watermark, now, behind))
+            _batch(plan, branch, each.key, records, file, times)
     # By line, so that it makes no difference where batches begin.
     file.dead.entries.sort(key=lambda letter: letter["line"])
     if not each.opens and source.kind in SPLIT_AT_LINES:

@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TypeVar
 
-from tidegate.errors import CorruptObject
-from tidegate.stores.ports import ObjectInfo, Objects, Range, Wanted
+from tidegate.errors import CorruptObject, ObjectNotFound
+from tidegate.stores.ports import ObjectInfo, Objects, Range, Version, Wanted
 
 Done = TypeVar("Done")
 
@@ -72,6 +72,10 @@ class CachedObjects:
                     self._keep((key, *each), data)
             answer.append([parts[each] for each in ranges])
         return answer
+
+    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
+        """See `Objects.get_versions`."""
+        return self._objects.get_versions(wanted)
 
     def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
         """See `Objects.metadata`."""

@@ -16,7 +16,19 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
 from tidegate.errors import ObjectNotFound, TidegateError
-from tidegate.stores.ports import Add, Delete, ObjectInfo, Put, Range, Row, Wanted, Write, in_turn
+from tidegate.stores.ports import (
+    Add,
+    Delete,
+    ObjectInfo,
+    Put,
+    Range,
+    Row,
+    Version,
+    Wanted,
+    Write,
+    in_turn,
+    versions_in_turn,
+)
 from tidegate.stores.rows import changed, check_expected
 
 _UNFINISHED = re.compile(r".+#\d+")
@@ -78,6 +90,10 @@ class LocalObjects:
     def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
         """See `Objects.get_many`; one after the other, for threads take longer than local files do."""
         return in_turn(self, wanted)
+
+    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
+        """See `Objects.get_versions`; one after the other."""
+        return versions_in_turn(self, wanted)
 
     def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
         """See `Objects.metadata`; a file has none."""

@@ -6,7 +6,8 @@ one that finds nothing, or whose condition fails, counts like any other.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from tidegate.stores.ports import Add, Delete, ObjectInfo, Objects, Row, Table, Wanted, Write
+from tidegate.errors import ObjectNotFound
+from tidegate.stores.ports import Add, Delete, ObjectInfo, Objects, Row, Table, Version, Wanted, Write
 
 Count = Callable[[str, int], None]
 """Adds to the number under a name, which is `<store>.<what>`, such as `state.get` and `state.bytes_read`."""
@@ -68,6 +69,13 @@ class MeteredObjects:
         found = self._objects.get_many(wanted)
         for parts, each in zip(found, spans, strict=True):
             self._add("bytes_read", sum(map(len, parts) if each is None else (length for _, length in each)))
+        return found
+
+    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
+        """See `Objects.get_versions`; each object counts as if it were asked for alone."""
+        self._add("get", len(wanted))
+        found = self._objects.get_versions(wanted)
+        self._add("bytes_read", sum(len(each) for each in found if isinstance(each, bytes)))
         return found
 
     def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:

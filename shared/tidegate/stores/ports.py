@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tidegate.errors import ObjectNotFound
+
 Value = str | int
 Row = Mapping[str, Value]
 
@@ -16,6 +18,9 @@ Range = tuple[int, int]
 
 Wanted = tuple[str, Sequence[Range] | None]
 """What is read of an object: its key and the parts, or None for the whole of it."""
+
+Version = tuple[str, str]
+"""An object's key, and the version of it."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,22 @@ class Objects(Protocol):
         """
         ...
 
+    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
+        """Many objects whole, as they must still be; where the store is far away, many at a time.
+
+        Args:
+            wanted: What is read.
+
+        Returns:
+            The content of each, in the order in which they are wanted; for one that is not there any more,
+            or not in this version, the error that `get` would raise, so that the others are of use.
+
+        Example:
+            >>> objects.get_versions([("a", "1"), ("b", "7")])
+            [b'all of a', ObjectNotFound("there is no object 'b' of version 7")]
+        """
+        ...
+
     def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
         """What whoever wrote an object said about it; bound to its version, as its content is.
 
@@ -128,6 +149,18 @@ def in_turn(objects: Objects, wanted: Sequence[Wanted]) -> list[list[bytes]]:
     return [
         [objects.get(key)] if ranges is None else objects.get_ranges(key, ranges) for key, ranges in wanted
     ]
+
+
+def versions_in_turn(objects: Objects, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
+    """What `Objects.get_versions` answers, with one call of the store after the other."""
+    return [_version(objects, *each) for each in wanted]
+
+
+def _version(objects: Objects, key: str, version: str) -> bytes | ObjectNotFound:
+    try:
+        return objects.get(key, version)
+    except ObjectNotFound as error:
+        return error
 
 
 @dataclass(frozen=True)

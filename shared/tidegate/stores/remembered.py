@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from tidegate.stores.ports import ObjectInfo, Objects, Wanted
+from tidegate.errors import ObjectNotFound
+from tidegate.stores.ports import ObjectInfo, Objects, Version, Wanted
 
 
 class RememberedObjects:
@@ -61,6 +62,10 @@ class RememberedObjects:
             if ranges is None and self._keeps(key):
                 self._remembered[key] = parts[0]
         return found
+
+    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
+        """See `Objects.get_versions`."""
+        return self._objects.get_versions(wanted)
 
     def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
         """See `Objects.metadata`."""

@@ -9,13 +9,14 @@ from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError, Pre
 from obstore.store import S3Store
 
 from tidegate.errors import ObjectNotFound, TidegateError
-from tidegate.stores.ports import ObjectInfo, Range, Wanted, in_turn
+from tidegate.stores.ports import ObjectInfo, Range, Version, Wanted, in_turn, versions_in_turn
 
 if TYPE_CHECKING:
     # obstore has these types in its stubs only.
     from obstore import GetOptions, GetResult
 
 Answer = TypeVar("Answer")
+Asked = TypeVar("Asked")
 
 _ATTEMPTS = 8
 """How often a create is tried that meets another one under way."""
@@ -74,10 +75,11 @@ class S3Objects:
 
     def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
         """See `Objects.get_many`."""
-        if len(wanted) < 2:
-            return in_turn(self, wanted)
-        with ThreadPoolExecutor(min(len(wanted), _AT_A_TIME)) as pool:
-            return [parts for (parts,) in pool.map(lambda each: in_turn(self, [each]), wanted)]
+        return _together(wanted, lambda some: in_turn(self, some))
+
+    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
+        """See `Objects.get_versions`."""
+        return _together(wanted, lambda some: versions_in_turn(self, some))
 
     def _part(self, key: str, version: str, offset: int, length: int) -> bytes:
         # obstore's own call for ranges takes no version.
@@ -155,6 +157,14 @@ class S3Objects:
                 f"s3://{self._bucket}/{key} cannot be {doing}: {reason}; check the bucket, the rights on it "
                 "and the network, and run it again"
             ) from None
+
+
+def _together(wanted: Sequence[Asked], ask: Callable[[Sequence[Asked]], list[Answer]]) -> list[Answer]:
+    """The answers of a store that takes its time, asked for many at a time."""
+    if len(wanted) < 2:
+        return ask(wanted)
+    with ThreadPoolExecutor(min(len(wanted), _AT_A_TIME)) as pool:
+        return [answer for (answer,) in pool.map(lambda each: ask([each]), wanted)]
 
 
 def _of(version: str | None) -> "GetOptions":

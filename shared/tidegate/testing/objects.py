@@ -179,6 +179,25 @@ class ObjectsConformance:
             with pytest.raises(ObjectNotFound, match="folder/missing"):
                 objects.get_many(wanted)
 
+    def test_get_versions_of_which_some_are_not_there_any_more(self, objects: Objects) -> None:
+        for number in range(40):
+            objects.put(f"folder/{number:02}", f"{number} has a content".encode())
+        wanted = [(each.key, each.version) for each in objects.list("folder")]
+        objects.put("folder/07", b"another content")
+        objects.delete(["folder/11"])
+
+        found = objects.get_versions([*wanted, wanted[0]])
+
+        assert [each for each in found if isinstance(each, bytes)] == [
+            *(f"{number} has a content".encode() for number in range(40) if number not in (7, 11)),
+            b"0 has a content",
+        ]
+        for number in (7, 11):
+            with pytest.raises(ObjectNotFound) as refused:
+                objects.get(*wanted[number])
+            assert repr(found[number]) == repr(refused.value)
+        assert objects.get_versions([]) == []
+
     def test_get_ranges_of_a_missing_object(self, objects: Objects) -> None:
         with pytest.raises(ObjectNotFound, match="folder/missing"):
             objects.get_ranges("folder/missing", [(0, 1)])

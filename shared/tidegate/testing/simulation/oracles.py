@@ -19,7 +19,7 @@ from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.frontier import UnionFrontier
 from tidegate.limits import LEASE
 from tidegate.references import checksum
-from tidegate.stores.ports import ObjectInfo, Wanted, in_turn
+from tidegate.stores.ports import ObjectInfo, Version, Wanted, in_turn, versions_in_turn
 from tidegate.testing.simulation.cloud import Cloud
 from tidegate.testing.simulation.ports import Bucket
 from tidegate.testing.simulation.scheduler import SECOND
@@ -65,6 +65,10 @@ class Archive:
     def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
         """See `Objects.get_many`."""
         return in_turn(self, wanted)
+
+    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
+        """See `Objects.get_versions`."""
+        return versions_in_turn(self, wanted)
 
     def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
         """See `Objects.metadata`; nobody gives any here."""

@@ -8,7 +8,19 @@ from typing import Any, TypeVar
 
 from tidegate.errors import ConditionFailed, ObjectNotFound, TidegateError
 from tidegate.stores.memory import MemoryTable
-from tidegate.stores.ports import Add, Anything, Delete, ObjectInfo, Put, Row, Wanted, Write, in_turn
+from tidegate.stores.ports import (
+    Add,
+    Anything,
+    Delete,
+    ObjectInfo,
+    Put,
+    Row,
+    Version,
+    Wanted,
+    Write,
+    in_turn,
+    versions_in_turn,
+)
 from tidegate.testing.permissions import alarm
 from tidegate.testing.simulation.faults import MINUTE, Chaos
 from tidegate.testing.simulation.scheduler import SECOND, Process, Scheduler
@@ -221,6 +233,10 @@ class SimulatedObjects:
     def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
         """See `Objects.get_many`."""
         return in_turn(self, wanted)
+
+    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
+        """See `Objects.get_versions`."""
+        return versions_in_turn(self, wanted)
 
     def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
         """See `Objects.metadata`; nobody gives any here. It needs the rights of a get, and fails like one."""
