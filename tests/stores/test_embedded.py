@@ -1,3 +1,4 @@
+import errno
 import os
 import resource
 import signal
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -214,6 +216,20 @@ def test_a_folder_that_goes_while_a_file_is_written_into_it(root: Path) -> None:
 
     race(*(partial(write, name) for name in "abc"))
     assert not (root / "epochs").exists()
+
+
+def test_a_folder_that_goes_while_another_makes_it(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, first = os.mkdir, [True]
+
+    def is_there_for_a_moment(path: Path, *more: Any) -> None:
+        if first and first.pop():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        make(path, *more)
+
+    objects = LocalObjects(root)
+    monkeypatch.setattr(os, "mkdir", is_there_for_a_moment)
+    assert objects.put_if_absent("new/a", b"x")
+    assert (root / "new" / "a").read_bytes() == b"x"
 
 
 def test_the_root_stays_without_any_file(tmp_path: Path) -> None:

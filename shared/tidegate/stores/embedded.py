@@ -42,6 +42,10 @@ T = TypeVar("T")
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
+_GONE = (errno.ENOENT, errno.EEXIST)
+"""What is said of a folder that was removed since somebody looked: that it is not there, and by who makes it
+that it is there and no folder."""
+
 _TRIES = 20
 """How often a file is written at most whose folder is removed each time."""
 
@@ -126,7 +130,7 @@ class LocalObjects:
                 raise self._no_name(key) from None
             except (BaseError, OSError) as error:
                 # Who removed the last file of a folder may have removed the folder just now.
-                if not further or _number(error) != errno.ENOENT:
+                if not further or _number(error) not in _GONE:
                     raise _failed(path, "written", error) from None
 
     def list(self, folder: str) -> Iterable[ObjectInfo]:
