@@ -17,9 +17,8 @@ from bench.inputs import events
 from bench.pipelines import sum_json
 from tidegate.engine.input_slice import InputSlice
 from tidegate.engine.map_task import map_epoch
-from tidegate.errors import ObjectNotFound
 from tidegate.plan import Plan, compile_plan
-from tidegate.stores.ports import Version, versions_in_turn
+from tidegate.stores.ports import InTurn
 from tidegate.stores.s3 import S3Objects
 from tidegate.timestamps import MAX, MIN
 
@@ -30,12 +29,8 @@ RUNS = 3
 KEYS = {"access_key_id": "none", "secret_access_key": "none"}
 
 
-class OneAfterTheOther(S3Objects):
+class OneAfterTheOther(InTurn, S3Objects):
     """What S3's adapter would be if it did not ask for many objects at a time."""
-
-    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
-        """See `Objects.get_versions`."""
-        return versions_in_turn(self, wanted)
 
 
 @contextmanager

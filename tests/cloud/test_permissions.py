@@ -26,19 +26,7 @@ from tidegate.limits import ATTACHED_BYTES, EXECUTION_HISTORY
 from tidegate.plan import Plan, compile_plan
 from tidegate.runtime.control_plane import ControlPlane
 from tidegate.stores.memory import ManualClock, MemoryObjects, MemoryTable
-from tidegate.stores.ports import (
-    Add,
-    Delete,
-    ObjectInfo,
-    Objects,
-    Put,
-    Row,
-    Version,
-    Wanted,
-    Write,
-    in_turn,
-    versions_in_turn,
-)
+from tidegate.stores.ports import Add, Delete, InTurn, ObjectInfo, Objects, Put, Row, Write
 from tidegate.testing.permissions import Call, Grant, Permissions, alarm
 
 RESOURCES: dict[str, Any] = transformed(Path(__file__).parents[2] / "template.yaml", {})["Resources"]
@@ -54,7 +42,7 @@ def _is_named(version: str | None) -> bool:
 
 
 @dataclass
-class NotedObjects:
+class NotedObjects(InTurn):
     """A store that notes the calls of one function."""
 
     objects: Objects
@@ -70,12 +58,6 @@ class NotedObjects:
     ) -> list[bytes]:
         self.note(Call(self.store, "get_version" if _is_named(version) else "get_ranges", key))
         return self.objects.get_ranges(key, ranges, version)
-
-    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
-        return in_turn(self, wanted)
-
-    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
-        return versions_in_turn(self, wanted)
 
     def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
         # To IAM a HEAD is a GET.

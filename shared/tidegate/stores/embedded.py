@@ -16,19 +16,7 @@ from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore
 
 from tidegate.errors import ObjectNotFound, TidegateError
-from tidegate.stores.ports import (
-    Add,
-    Delete,
-    ObjectInfo,
-    Put,
-    Range,
-    Row,
-    Version,
-    Wanted,
-    Write,
-    in_turn,
-    versions_in_turn,
-)
+from tidegate.stores.ports import Add, Delete, InTurn, ObjectInfo, Put, Range, Row, Write
 from tidegate.stores.rows import changed, check_expected
 
 _UNFINISHED = re.compile(r".+#\d+")
@@ -53,9 +41,10 @@ _FOLDERS = 1_000
 """Folders that a store remembers to lie below its root, at most."""
 
 
-class LocalObjects:
+class LocalObjects(InTurn):
     """Files below a folder.
 
+    Many are read one after the other, for threads take longer than local files do.
     A file's version is its time of change and its size. Links that lead out of the folder are not
     followed, nor are links to folders. A key is the path of a file as it is listed: one with empty parts, `.`
     or `..`, which a file system would take for the name of another file, names none.
@@ -90,14 +79,6 @@ class LocalObjects:
     def get_ranges(self, key: str, ranges: Sequence[Range], version: str | None = None) -> list[bytes]:
         """See `Objects.get_ranges`."""
         return self._read(key, version, lambda file: [_part(file, *each) for each in ranges])
-
-    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
-        """See `Objects.get_many`; one after the other, for threads take longer than local files do."""
-        return in_turn(self, wanted)
-
-    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
-        """See `Objects.get_versions`; one after the other."""
-        return versions_in_turn(self, wanted)
 
     def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
         """See `Objects.metadata`; a file has none."""

@@ -6,21 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from threading import RLock
 
 from tidegate.errors import ObjectNotFound
-from tidegate.stores.ports import (
-    ObjectInfo,
-    Put,
-    Range,
-    Row,
-    Version,
-    Wanted,
-    Write,
-    in_turn,
-    versions_in_turn,
-)
+from tidegate.stores.ports import InTurn, ObjectInfo, Put, Range, Row, Write
 from tidegate.stores.rows import changed, check_expected
 
 
-class MemoryObjects:
+class MemoryObjects(InTurn):
     """Objects in a dictionary; safe between threads."""
 
     def __init__(self) -> None:
@@ -40,14 +30,6 @@ class MemoryObjects:
         """See `Objects.get_ranges`."""
         data = self.get(key, version)
         return [data[offset : offset + length] for offset, length in ranges]
-
-    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
-        """See `Objects.get_many`."""
-        return in_turn(self, wanted)
-
-    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
-        """See `Objects.get_versions`."""
-        return versions_in_turn(self, wanted)
 
     def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
         """See `Objects.metadata`; there is none."""

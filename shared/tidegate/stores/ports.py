@@ -151,6 +151,18 @@ def in_turn(objects: Objects, wanted: Sequence[Wanted]) -> list[list[bytes]]:
     ]
 
 
+class InTurn:
+    """For stores that gain nothing by being asked for many objects at a time."""
+
+    def get_many(self: Objects, wanted: Sequence[Wanted]) -> list[list[bytes]]:
+        """See `Objects.get_many`."""
+        return in_turn(self, wanted)
+
+    def get_versions(self: Objects, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
+        """See `Objects.get_versions`."""
+        return versions_in_turn(self, wanted)
+
+
 def versions_in_turn(objects: Objects, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
     """What `Objects.get_versions` answers, with one call of the store after the other."""
     return [_version(objects, *each) for each in wanted]

@@ -8,20 +8,8 @@ leaves no trace outside of it; so a crash before each call covers the crashes af
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tidegate.errors import ConditionFailed, ObjectNotFound
-from tidegate.stores.ports import (
-    Anything,
-    ObjectInfo,
-    Objects,
-    Put,
-    Row,
-    Table,
-    Version,
-    Wanted,
-    Write,
-    in_turn,
-    versions_in_turn,
-)
+from tidegate.errors import ConditionFailed
+from tidegate.stores.ports import Anything, InTurn, ObjectInfo, Objects, Put, Row, Table, Write
 
 
 class Crash(BaseException):
@@ -68,7 +56,7 @@ class Interference:
         return self.unknown
 
 
-class FaultyObjects:
+class FaultyObjects(InTurn):
     """A store of objects with interference.
 
     Args:
@@ -93,14 +81,6 @@ class FaultyObjects:
         """See `Objects.get_ranges`."""
         self._reaches("get_ranges", key)
         return self._objects.get_ranges(key, ranges, version)
-
-    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
-        """See `Objects.get_many`."""
-        return in_turn(self, wanted)
-
-    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
-        """See `Objects.get_versions`."""
-        return versions_in_turn(self, wanted)
 
     def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
         """See `Objects.metadata`."""

@@ -19,7 +19,7 @@ from tidegate.errors import ObjectNotFound, TidegateError
 from tidegate.frontier import UnionFrontier
 from tidegate.limits import LEASE
 from tidegate.references import checksum
-from tidegate.stores.ports import ObjectInfo, Version, Wanted, in_turn, versions_in_turn
+from tidegate.stores.ports import InTurn, ObjectInfo
 from tidegate.testing.simulation.cloud import Cloud
 from tidegate.testing.simulation.ports import Bucket
 from tidegate.testing.simulation.scheduler import SECOND
@@ -36,7 +36,7 @@ ALL_HELD = "all sources of a union are held"
 """What the history says of an epoch after which each source has a watermark that waits for a backlog."""
 
 
-class Archive:
+class Archive(InTurn):
     """A bucket's objects, also those that were removed, and what is written beside them.
 
     Args:
@@ -61,14 +61,6 @@ class Archive:
     ) -> list[bytes]:
         """See `Objects.get_ranges`."""
         return [self.get(key, version)[offset : offset + length] for offset, length in ranges]
-
-    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
-        """See `Objects.get_many`."""
-        return in_turn(self, wanted)
-
-    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
-        """See `Objects.get_versions`."""
-        return versions_in_turn(self, wanted)
 
     def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
         """See `Objects.metadata`; nobody gives any here."""

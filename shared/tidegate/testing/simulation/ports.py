@@ -8,19 +8,7 @@ from typing import Any, TypeVar
 
 from tidegate.errors import ConditionFailed, ObjectNotFound, TidegateError
 from tidegate.stores.memory import MemoryTable
-from tidegate.stores.ports import (
-    Add,
-    Anything,
-    Delete,
-    ObjectInfo,
-    Put,
-    Row,
-    Version,
-    Wanted,
-    Write,
-    in_turn,
-    versions_in_turn,
-)
+from tidegate.stores.ports import Add, Anything, Delete, InTurn, ObjectInfo, Put, Row, Write
 from tidegate.testing.permissions import alarm
 from tidegate.testing.simulation.faults import MINUTE, Chaos
 from tidegate.testing.simulation.scheduler import SECOND, Process, Scheduler
@@ -190,7 +178,7 @@ class Bucket:
         return self.history[key][-1].data
 
 
-class SimulatedObjects:
+class SimulatedObjects(InTurn):
     """A store of objects, as one process reaches it.
 
     Args:
@@ -229,14 +217,6 @@ class SimulatedObjects:
             return [data[offset : offset + length] for offset, length in ranges]
 
         return self._call("get_ranges" if version is None else "get_version", key, effect)
-
-    def get_many(self, wanted: Sequence[Wanted]) -> list[list[bytes]]:
-        """See `Objects.get_many`."""
-        return in_turn(self, wanted)
-
-    def get_versions(self, wanted: Sequence[Version]) -> list[bytes | ObjectNotFound]:
-        """See `Objects.get_versions`."""
-        return versions_in_turn(self, wanted)
 
     def metadata(self, key: str, version: str | None = None) -> Mapping[str, str]:
         """See `Objects.metadata`; nobody gives any here. It needs the rights of a get, and fails like one."""
