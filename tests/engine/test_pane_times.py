@@ -1,44 +1,18 @@
 """A pane's own event time where elements are taken back. Seconds are those after noon."""
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tidegate as tg
+from tests.engine.taken_back import EACH_TIME, NOON, at, comes, goes, present, stream
 from tidegate.testing import TestStream
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-EACH_TIME = tg.Repeatedly(tg.AfterCount(1))
 WINDOWS = [tg.FixedWindows("1m"), tg.SlidingWindows("1m", every="1m"), tg.GlobalWindows()]
-
-
-def at(second: float) -> datetime:
-    return NOON + timedelta(seconds=second)
-
-
-def comes(second: float, points: int = 1) -> dict[str, Any]:
-    return {"id": str(second), "points": points, "at": at(second)}
-
-
-def goes(second: float, points: int = 1) -> dict[str, Any]:
-    return comes(second, -points)
-
-
-def stream() -> TestStream:
-    schema = {"id": pl.String, "points": pl.Int64, "at": pl.Datetime("us")}
-    return TestStream(schema, event_time="at", now=NOON)
-
-
-def each_one(events: tg.Stream) -> tg.Stream:
-    """A pane for each second, which is taken back when its points sum up to 0."""
-    seconds = events.window(tg.FixedWindows("1s"), allowed_lateness="2h", timestamp="earliest")
-    refined = seconds.trigger(EACH_TIME).accumulate(tg.ACCUMULATING_AND_RETRACTING)
-    return refined.group_by("id").agg(points=tg.sum("points")).filter(pl.col("points") != 0)
 
 
 def totals(
@@ -46,7 +20,7 @@ def totals(
 ) -> Any:
     def build(events: tg.Stream) -> tg.Stream:
         options: dict[str, Any] = {"allowed_lateness": lateness, "timestamp": timestamp}
-        grouped = each_one(events).window(windows, **options).trigger(EACH_TIME, allow_unsafe_trigger=True)
+        grouped = present(events).window(windows, **options).trigger(EACH_TIME, allow_unsafe_trigger=True)
         return grouped.accumulate(accumulation).group_by().agg(total=tg.sum("points"))
 
     return build
@@ -137,13 +111,13 @@ def test_a_pane_that_holds_only_what_is_new_has_the_time_of_what_takes_back() ->
 def test_what_groups_the_panes_again_comes_to_the_batch_answer(
     epochs: list[list[tuple[int, bool]]], windows: Any, timestamp: str
 ) -> None:
-    present: set[int] = set()
+    there: set[int] = set()
     script = stream()
     for epoch in epochs:
         rows = []
         for second, wanted in epoch:
-            if wanted != (second in present):
-                present ^= {second}
+            if wanted != (second in there):
+                there ^= {second}
                 rows.append(comes(second) if wanted else goes(second))
         script = script.add(*rows)
 
@@ -158,6 +132,6 @@ def test_what_groups_the_panes_again_comes_to_the_batch_answer(
             found[pane.window.start, pane.values["total"]] += 1 if pane.op == "insert" else -1
         return +found
 
-    at_once = stream().add(*(comes(second) for second in sorted(present)))
+    at_once = stream().add(*(comes(second) for second in sorted(there)))
 
     assert answer(script.run(counted)) == answer(at_once.run(counted))

@@ -1,7 +1,7 @@
 """Sessions of panes that are taken back. Each dash is a second, a gap is ten of them."""
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import polars as pl
@@ -10,31 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tidegate as tg
+from tests.engine.taken_back import EACH_TIME, NOON, at, comes, goes, present, stream
 from tests.oracle.naive_windows import groups, hull
-from tidegate.testing import Panes, TestStream
+from tidegate.testing import Panes
 
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SESSIONS = tg.Sessions("10s")
-EACH_TIME = tg.Repeatedly(tg.AfterCount(1))
-SCHEMA = {"id": pl.String, "points": pl.Int64, "at": pl.Datetime("us")}
-
-
-def at(second: float) -> datetime:
-    return NOON + timedelta(seconds=second)
-
-
-def stream() -> TestStream:
-    return TestStream(SCHEMA, event_time="at", now=NOON)
-
-
-def comes(second: float, points: int = 1) -> dict[str, Any]:
-    """An element that becomes a pane at this second."""
-    return {"id": str(second), "points": points, "at": at(second)}
-
-
-def goes(second: float, points: int = 1) -> dict[str, Any]:
-    """What makes that pane's total 0, so that it is taken back."""
-    return comes(second, -points)
 
 
 def sessions(
@@ -45,10 +25,7 @@ def sessions(
     **options: Any,
 ) -> Any:
     def build(events: tg.Stream) -> tg.Stream:
-        each = events.window(tg.FixedWindows("1s"), allowed_lateness="2h", timestamp="earliest")
-        refined = each.trigger(EACH_TIME).accumulate(tg.ACCUMULATING_AND_RETRACTING)
-        present = refined.group_by("id").agg(points=tg.sum("points")).filter(pl.col("points") != 0)
-        grouped = present.window(windows, allowed_lateness=lateness, **options)
+        grouped = present(events).window(windows, allowed_lateness=lateness, **options)
         triggered = grouped.trigger(trigger, allow_unsafe_trigger=True)
         return triggered.accumulate(accumulation).group_by().agg(total=tg.sum("points"), n=tg.count())
 
